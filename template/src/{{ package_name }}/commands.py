@@ -1,0 +1,93 @@
+"""The commands that every service has: migrate, seed and check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from alembic.util import CommandError
+
+from .db import migrations, seeding
+from .db.engine import Database
+from .db.errors import DataLayerError
+from .db.health import read_heads
+from .db.runtime import run
+from .db.settings import Environment, SettingsError
+from .features.seed import SEEDS
+from .features.unit_of_work import UnitOfWork
+from .settings import Settings
+
+# Tracebacks would show local variables, and those may be secrets.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Run and look after this service."""
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="The revision to reach.")] = "head",
+) -> None:
+    """Bring the schema up to date."""
+    settings = load_settings()
+    with _one_line_errors():
+        migrations.upgrade(settings, revision)
+    typer.echo(f"The schema is at {revision}.")
+
+
+@app.command()
+def seed(
+    rows: Annotated[int, typer.Option(min=1, help="How many rows in each table.")] = 20,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="Only if no table has rows.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even in production.")] = False,
+) -> None:
+    """Store development data, all of it or none; running it again changes nothing more."""
+    settings = load_settings()
+    if settings.environment is Environment.PRODUCTION and not force:
+        fail("This is production: seed it with --force, if you must.")
+    with _one_line_errors():
+        done = run(seeding.seed, Database(settings), UnitOfWork, SEEDS, rows, if_empty)
+    typer.echo("The development data is stored." if done else "There are rows already.")
+
+
+@app.command()
+def check() -> None:
+    """Tell whether the settings are right, the database answers and the schema is up to date."""
+    settings = load_settings()
+    typer.echo(f"settings: right, for {settings.environment}")
+    with _one_line_errors():
+        current = run(read_heads, settings)
+    typer.echo(f"database: {settings.url.get_backend_name()} answers")
+    if migrations.is_behind(current):
+        fail(f"schema: at {_names(current)}, behind {_names(migrations.heads())}: run migrate")
+    typer.echo(f"schema: up to date, at {_names(current)}")
+
+
+def load_settings() -> Settings:
+    """Return the settings, or end the process with a line for each that is wrong."""
+    with _one_line_errors():
+        return Settings.load()
+
+
+def fail(message: str) -> None:
+    """End the process with one line."""
+    typer.secho(message, err=True, fg=typer.colors.RED)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (SettingsError, DataLayerError, CommandError) as error:
+        fail(str(error))
+
+
+def _names(revisions: frozenset[str]) -> str:
+    return ", ".join(sorted(revisions)) or "no revision"

@@ -1,0 +1,131 @@
+"""What each database needs from its connections."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, TextClause, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .errors import ReadOnlyError, translate_connect
+from .settings import DatabaseSettings, Environment
+
+READ_ONLY = "read_only"
+
+
+def engine_options(settings: DatabaseSettings, *, for_migrations: bool = False) -> dict[str, Any]:
+    """Return the arguments of create_engine for these settings, other than the URL."""
+    return {
+        "connect_args": _connect_args(settings, 0 if for_migrations else None),
+        # An error's text goes to logs and callers; the values of a statement do not.
+        "hide_parameters": True,
+        "echo": settings.database_echo,
+        **({"poolclass": NullPool} if for_migrations else _pool_options(settings)),
+    }
+
+
+def reading_options(url: URL) -> dict[str, Any]:
+    """Return the execution options of sessions that only read."""
+    if url.get_backend_name() == "sqlite":
+        return {READ_ONLY: True}
+    # One SELECT needs no BEGIN and COMMIT around it: two round trips less.
+    return {READ_ONLY: True, "isolation_level": "AUTOCOMMIT"}
+
+
+def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
+    """Set up every connection that the engine will make."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        dialect: Dialect, record: ConnectionPoolEntry, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            return dialect.connect(*args, **kwargs)
+        except Exception as error:
+            raise translate_connect(error) from error
+
+    @event.listens_for(engine, "before_execute")
+    def refuse_writes(connection: Connection, statement: Any, *args: Any) -> None:
+        if connection.get_execution_options().get(READ_ONLY, False) and not _only_reads(statement):
+            raise ReadOnlyError("This unit of work only reads.")
+
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, _MIGRATING if for_migrations else _SERVING)
+
+
+def _only_reads(statement: Any) -> bool:
+    if isinstance(statement, TextClause):
+        return statement.text.lstrip()[:6].upper() == "SELECT"
+    return bool(getattr(statement, "is_select", False))
+
+
+def _pool_options(settings: DatabaseSettings) -> dict[str, Any]:
+    if settings.environment is Environment.TEST:
+        return {"poolclass": NullPool}
+    size, overflow = settings.pools[settings.environment]
+    if settings.database_pool_size is not None:
+        size = settings.database_pool_size
+    if settings.database_max_overflow is not None:
+        overflow = settings.database_max_overflow
+    return {
+        "pool_size": size,
+        "max_overflow": overflow,
+        "pool_timeout": settings.database_pool_timeout,
+        "pool_pre_ping": True,
+    }
+
+
+def _connect_args(settings: DatabaseSettings, statement_timeout: float | None) -> dict[str, Any]:
+    if settings.url.get_backend_name() == "sqlite":
+        busy = {"timeout": settings.database_lock_timeout}
+        # Said outright, because it stops being the default in Python 3.16.
+        legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", None)
+        return busy if legacy is None else {**busy, "autocommit": legacy}
+    if statement_timeout is None:
+        statement_timeout = settings.database_statement_timeout
+    session = {
+        "timezone": "UTC",
+        "statement_timeout": f"{statement_timeout * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{statement_timeout * 1000:.0f}",
+        "lock_timeout": f"{settings.database_lock_timeout * 1000:.0f}",
+    }
+    if settings.url.get_driver_name() == "asyncpg":
+        return {"timeout": settings.database_connect_timeout, "server_settings": session}
+    options = " ".join(f"-c {name}={value}" for name, value in session.items())
+    return {"connect_timeout": settings.database_connect_timeout, "options": options}
+
+
+_SERVING = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
+# Altering a table drops and renames it: with foreign keys on, its children would go with it.
+_MIGRATING = ("foreign_keys = OFF", "journal_mode = WAL", "legacy_alter_table = ON")
+
+
+def _prepare_sqlite(engine: Engine, pragmas: tuple[str, ...]) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+        # The driver would begin and commit behind our back, and let DDL survive a rollback.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once: waiting works then, upgrading a read lock fails.
+        reading = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "invalidate")
+    def interrupt(
+        dbapi_connection: Any, record: ConnectionPoolEntry, error: BaseException | None
+    ) -> None:
+        # A cancelled statement goes on in its thread and keeps the file locked until told to stop.
+        driver = getattr(dbapi_connection, "driver_connection", None)
+        raw = getattr(driver, "_connection", None)
+        if isinstance(raw, sqlite3.Connection):
+            with suppress(sqlite3.Error):
+                raw.interrupt()
+                raw.rollback()

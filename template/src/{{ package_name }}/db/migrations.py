@@ -1,0 +1,189 @@
+"""How migrations run: by `alembic`, by this service's command line, and in tests."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from alembic import command, context
+from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory, write_hooks
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, Enum, MetaData, text
+
+from .connections import READ_ONLY
+from .engine import run_on_connection
+from .errors import UnavailableError
+from .runtime import run
+from .settings import DatabaseSettings, SettingsError
+
+# Any number will do, as long as every process of this service takes the same.
+LOCK_KEY = 7_305_811_094
+LOCK_WAIT = 600.0
+
+
+def alembic_config() -> Config:
+    """Return the configuration that the `alembic` command reads from pyproject.toml."""
+    config = Config()
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@cache
+def revisions() -> ScriptDirectory:
+    """Return the migrations folder, read once."""
+    return ScriptDirectory.from_config(alembic_config())
+
+
+def heads() -> frozenset[str]:
+    """Return the newest revisions in the migrations folder."""
+    return frozenset(revisions().get_heads())
+
+
+def is_behind(current: frozenset[str]) -> bool:
+    """Tell whether a schema at these revisions lacks a migration of this code.
+
+    A revision that this code does not know is a later one: a newer version is being deployed.
+    """
+    known = {script.revision for script in revisions().walk_revisions()}
+    return not heads() <= current and current <= known
+
+
+def upgrade(settings: DatabaseSettings, revision: str = "head") -> None:
+    """Bring the schema to a revision; raises CommandError with one clear line."""
+    config = alembic_config()
+    config.attributes["settings"] = settings
+    command.upgrade(config, revision)
+
+
+def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) -> None:
+    """Do what Alembic was asked for; migrations/env.py is only this call."""
+    if context.config.cmd_opts is not None:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
+    try:
+        settings = context.config.attributes.get("settings") or settings_type.load()
+        if context.is_offline_mode():
+            _write_sql(settings, metadata)
+        else:
+            run(run_on_connection, settings, partial(_migrate, metadata))
+    except (SettingsError, UnavailableError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _migrate(metadata: MetaData, connection: Connection) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    context.configure(
+        connection=connection,
+        # SQLite holds its lock for all revisions at once; elsewhere each one stands by itself.
+        transaction_per_migration=not is_sqlite,
+        transactional_ddl=True,
+        **_options(metadata),
+    )
+    if _is_up_to_date(connection.engine):
+        return
+    with _lock(connection.engine), context.begin_transaction():
+        context.run_migrations()
+        if is_sqlite:
+            _check_foreign_keys(connection)
+
+
+def _write_sql(settings: DatabaseSettings, metadata: MetaData) -> None:
+    context.configure(
+        url=settings.url,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        transaction_per_migration=True,
+        **_options(metadata),
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _options(metadata: MetaData) -> dict[str, Any]:
+    def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+        # Other services' tables may live in the same database: leave them alone.
+        return kind != "table" or name in metadata.tables
+
+    return {
+        "target_metadata": metadata,
+        "include_name": is_ours,
+        # Written so everywhere, because a migration made on PostgreSQL must also run on SQLite.
+        "render_as_batch": True,
+        "render_item": _render_item,
+        "compare_server_default": True,
+        "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+    }
+
+
+def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
+    if kind != "type":
+        return False
+    if isinstance(item, Enum) and not item.native_enum:
+        return f"sa.String(length={item.length})"
+    written: str = getattr(item, "migration_type", "")
+    if "postgresql." in written:
+        autogen.imports.add("from sqlalchemy.dialects import postgresql")
+    return written or False
+
+
+def _is_up_to_date(engine: Engine) -> bool:
+    try:
+        target = context.get_revision_argument()
+    except KeyError:
+        # Commands such as check and revision have no target: they do not migrate.
+        return False
+    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        current = MigrationContext.configure(connection).get_current_heads()
+    wanted = (target,) if isinstance(target, str) else tuple(target or ())
+    return bool(wanted) and set(current) == set(wanted) == heads()
+
+
+@contextmanager
+def _lock(engine: Engine) -> Iterator[None]:
+    """Keep other processes from migrating; SQLite does that by itself.
+
+    Polled on a connection without a transaction: one that waits inside a transaction would
+    deadlock with CREATE INDEX CONCURRENTLY.
+    """
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    deadline = time.monotonic() + LOCK_WAIT
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")):
+            if time.monotonic() > deadline:
+                raise CommandError("Another process has been migrating for ten minutes.")
+            time.sleep(0.1)
+        yield
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if orphans:
+        tables = ", ".join(sorted({row[0] for row in orphans}))
+        raise CommandError(f"The migration leaves rows that refer to nothing, in: {tables}")
+
+
+def _folder() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    inside_wheel = package / "migrations"
+    return inside_wheel if inside_wheel.exists() else package.parents[1] / "migrations"
+
+
+@write_hooks.register("format")
+def _format(path: str, options: dict[str, Any]) -> None:
+    if find_spec("ruff") is not None:
+        for arguments in (["check", "--quiet", "--select=I", "--fix"], ["format", "--quiet"]):
+            subprocess.run([sys.executable, "-m", "ruff", *arguments, path], check=True)

@@ -1,0 +1,120 @@
+"""The settings of the data layer, and how a wrong one is reported."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from .runtime import DRIVERS, IS_ASYNC
+
+_ALIASES = {"postgres": "postgresql"}
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong; the text names each and never shows its value."""
+
+
+class Environment(StrEnum):
+    """Where the service runs; it decides the pool and what must be set."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+    TEST = "test"
+
+
+class DatabaseSettings(BaseSettings):
+    """How the database is reached; times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, hide_input_in_errors=True, validate_default=True
+    )
+    # Connections kept open, and how many more may be opened under load.
+    pools: ClassVar[dict[Environment, tuple[int, int]]] = {
+        Environment.DEVELOPMENT: (5, 10),
+        Environment.PRODUCTION: (10, 20),
+    }
+
+    environment: Environment = Environment.DEVELOPMENT
+    database_url: SecretStr
+    database_pool_size: int | None = Field(default=None, ge=1)
+    database_max_overflow: int | None = Field(default=None, ge=0)
+    database_pool_timeout: float = Field(default=10, gt=0)
+    database_connect_timeout: int = Field(default=5, ge=1)
+    database_statement_timeout: float = Field(default=30, gt=0)
+    database_lock_timeout: float = Field(default=5, gt=0)
+    database_echo: bool = False
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return the settings of this process; raises SettingsError."""
+        try:
+            return cls.model_validate({})
+        except ValidationError as error:
+            raise SettingsError(_describe(error, cls.model_config.get("env_prefix", ""))) from None
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _accept_short_names(cls, value: object) -> object:
+        return {"dev": "development", "prod": "production"}.get(str(value).lower(), value)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_url(cls, value: SecretStr) -> SecretStr:
+        parse_url(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _name_the_production_database(self) -> Self:
+        if (
+            self.environment is Environment.PRODUCTION
+            and "database_url" not in self.model_fields_set
+        ):
+            raise ValueError("database_url: production has no default, name the database")
+        return self
+
+    @property
+    def url(self) -> URL:
+        """The database's URL with this project's driver; its repr hides the password."""
+        return parse_url(self.database_url.get_secret_value())
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL with this project's driver; raises a ValueError that does not repeat it."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a database URL such as sqlite:///./app.db") from None
+    backend, _, driver = url.drivername.partition("+")
+    backend = _ALIASES.get(backend, backend)
+    if not driver and backend in DRIVERS:
+        driver = DRIVERS[backend]
+    url = url.set(drivername=f"{backend}+{driver}" if driver else backend)
+    try:
+        dialect = url.get_dialect()
+        dialect.import_dbapi()
+    except NoSuchModuleError:
+        raise ValueError(f"names a database that is not supported: {backend}") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(f"needs the driver {error.name}, which is not installed") from None
+    if dialect.is_async != IS_ASYNC:
+        known = DRIVERS.get(backend, "another driver")
+        raise ValueError(f"names the driver {driver}, but this service needs {known}")
+    if backend == "sqlite" and (url.database or ":memory:") == ":memory:":
+        raise ValueError("names an in-memory database, which connections cannot share: use a file")
+    return url
+
+
+def _describe(error: ValidationError, prefix: str) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        if not name:
+            name, _, text = text.partition(": ")
+        lines.append(f"{prefix}{name.upper()}: {text}")
+    return "\n".join(lines)

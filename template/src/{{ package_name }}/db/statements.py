@@ -1,0 +1,30 @@
+"""Statements that each database spells in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Insert, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.sql.schema import CallableColumnDefault
+
+
+def upsert(
+    dialect: str, model: type[Any], columns: Sequence[str], key: Sequence[QueryableAttribute[Any]]
+) -> Insert:
+    """Return an INSERT of these columns that updates the row whose key is there already.
+
+    Columns with an `onupdate`, such as updated_at, move too; an upsert would not do that by itself.
+    """
+    table: Table = model.__table__
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(model)
+    key_names = {attribute.key for attribute in key}
+    changes = {name: statement.excluded[name] for name in columns if name not in key_names}
+    for column in table.columns:
+        if isinstance(column.onupdate, CallableColumnDefault):
+            update: Callable[[Any], Any] = column.onupdate.arg
+            changes[column.name] = update(None)
+    return statement.on_conflict_do_update(index_elements=list(key), set_=changes)

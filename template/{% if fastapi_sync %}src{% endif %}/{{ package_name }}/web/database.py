@@ -1,0 +1,24 @@
+"""How the event loop waits for the database."""
+
+from __future__ import annotations
+
+import anyio
+from anyio import to_thread
+
+from ..db.engine import Database
+from ..db.errors import UnavailableError
+from ..db.health import current_heads
+
+
+async def probe(database: Database, seconds: float) -> frozenset[str]:
+    """Return the schema's revisions; raises UnavailableError, after `seconds` at the latest."""
+    try:
+        with anyio.fail_after(seconds):
+            return await to_thread.run_sync(current_heads, database, abandon_on_cancel=True)
+    except TimeoutError:
+        raise UnavailableError(f"The database did not answer within {seconds:g} s.") from None
+
+
+async def close(database: Database) -> None:
+    """Close the connections when the application ends."""
+    await to_thread.run_sync(database.dispose)

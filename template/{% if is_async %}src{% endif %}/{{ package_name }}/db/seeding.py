@@ -1,0 +1,42 @@
+"""How development data is stored: all of it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from rich.progress import track
+from sqlalchemy import select
+
+from .base import Base
+from .engine import Database
+from .unit_of_work import UnitOfWork
+
+# Stores as many rows as it is told in each of its tables.
+Seed = Callable[[Any, int], Awaitable[None]]
+
+
+async def seed(
+    database: Database,
+    unit_of_work: type[UnitOfWork],
+    seeds: Sequence[Seed],
+    rows: int,
+    if_empty: bool,
+) -> bool:
+    """Call every seed with how many rows are wanted; return whether that was done."""
+    try:
+        async with unit_of_work(database) as uow:
+            if if_empty and await _has_rows(uow):
+                return False
+            for store in track(seeds, description="Seeding", transient=True):
+                await store(uow, rows)
+        return True
+    finally:
+        await database.dispose()
+
+
+async def _has_rows(uow: UnitOfWork) -> bool:
+    for table in Base.metadata.sorted_tables:
+        if (await uow.session.execute(select(table.c[0]).limit(1))).first() is not None:
+            return True
+    return False

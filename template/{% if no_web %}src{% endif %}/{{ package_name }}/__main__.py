@@ -1,0 +1,6 @@
+"""The command line of this service."""
+
+from .commands import app
+
+if __name__ == "__main__":
+    app()

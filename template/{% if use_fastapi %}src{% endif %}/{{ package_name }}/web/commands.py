@@ -1,0 +1,27 @@
+"""The command that serves HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from ..commands import load_settings
+
+
+def serve(
+    reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+) -> None:
+    """Serve HTTP until told to stop; running requests are finished first."""
+    settings = load_settings()
+    uvicorn.run(
+        f"{__package__}.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        reload=reload,
+        workers=workers,
+        timeout_graceful_shutdown=30,
+    )
