@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import ast
-import io
 import re
 import subprocess
 import sys
 import tempfile
-import tokenize
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from os.path import commonprefix
 from pathlib import Path
-from typing import NamedTuple
 
 # Files written by hand in both overlays, as paths relative to the overlay folder: those where the
 # two differ by more than words (a lifespan, a timeout, anything that needs asyncio itself).
-HAND_WRITTEN = frozenset({"{{ package_name }}/db/runtime.py", "{{ package_name }}/web/database.py"})
+HAND_WRITTEN = {
+    "{{ package_name }}/db/runtime.py",
+    "{{ package_name }}/features/{% if use_accounts %}accounts{% endif %}/passwords.py",
+    "{{ package_name }}/web/database.py",
+    "clients.py.jinja",
+}
 
 ORM_NAMES = ["Session", "SessionTransaction"]
 CORE_NAMES = ["Connection", "Engine", "Result", "ScalarResult", "Transaction"]
@@ -40,30 +42,32 @@ RENAMES |= {
 }
 HOMES = dict.fromkeys([*ORM_NAMES, "sessionmaker"], "sqlalchemy.orm")
 HOMES |= dict.fromkeys([*CORE_NAMES, "create_engine"], "sqlalchemy")
-LIBRARIES = {"collections.abc", "contextlib", "httpx", "typing", *HOMES.values()}
-UNWRAPPED = {"Awaitable": 0, "Coroutine": 2}  # and how many arguments come before the result
+LIBRARIES = {"collections.abc", "contextlib", "httpx", "httpx2", "typing", *HOMES.values()}
 
-# While the code is rewritten: a string or comment taken out, a line end removed, one added.
+# In code that is being rewritten: a string or comment, a line end removed, a line end added.
 TEXT, REMOVED_END, ADDED_END = "\x00", "\x01", "\x02"
 TEXT_MARK = re.compile(f"{TEXT}(\\d+){TEXT}")
+# An f-string is one text on every Python; that is why this is not tokenize.
+TEXTS = re.compile(
+    r"""(?:\b[A-Za-z]{1,2})?("{3}|'{3}|["'])(?:\\.|(?!\1)[^\\])*\1|#[^\n]*""", re.DOTALL
+)
+BALANCED = r"[^()\[\]{}]*"
+for _ in range(6):
+    BALANCED = rf"(?:[^()\[\]{{}}]|[(\[{{]{BALANCED}[)\]}}])*"
 
 IMPORT = re.compile(
-    r"^( *)from (sqlalchemy\.ext\.asyncio|collections\.abc|typing) import (\([^()]*\)|[^\n\x00(]*)",
-    re.MULTILINE,
+    r"(?m)^( *)from (sqlalchemy.ext.asyncio|collections.abc|typing) import (\([^()]*\)|[^\n\0(]*)"
 )
-ANNOTATION = re.compile(r"(?<![.\w])(Awaitable|Coroutine)\[")
-# A space before the bracket, or none and no name either: not the bracket of a call.
-AWAIT_IN_BRACKETS = re.compile(r"(?<![\w)\]\x00])\(\s*await ")
+ANNOTATION = re.compile(
+    rf"(?<![.\w])(?:Awaitable\[|Coroutine\[\s*\w+,\s*\w+,)\s*({BALANCED}?),?\s*\]"
+)
+# A bracket that follows a name, a bracket or a string is that of a call.
+AWAIT_INSIDE = re.compile(rf"(?<![\w)\]{TEXT}])\(\s*await ((?:[\w.]|[(\[]{BALANCED}[)\]])+)\s*\)")
 RUN_SYNC = re.compile(r"([\w.]+)\.run_sync\(\s*([\w.]+)(?=\s*[,)])")
-INNER_BRACKETS = re.compile(r"\([^()\[\]{}]*\)|\[[^()\[\]{}]*\]|\{[^()\[\]{}]*\}")
 
 RENAMED_WORD = re.compile(rf"\b(?:{'|'.join(RENAMES)})\b")
-SESSION_STREAM = re.compile(r"(session\.)stream\(")
 ASYNC_WORD = re.compile(r"(?<!\band )(?<!\bor )\b([Aa])sync(?:hronous)? (?!and |or )([`\w])")
-AWAITED_CALL = re.compile(r"\bawait (?=[\w.]+[(\[])")
 ARTICLE = re.compile(r"\b([Aa])n (`*(?:async(?:hronous)? `*\w+|\w*[Aa]sync\w*))")
-VOWEL = re.compile(r"`*(?:[aeio]|u(?!ni|s|r|u))", re.IGNORECASE)
-
 LEFTOVER = re.compile(
     r"\w*(?:async|await|coroutine|greenlet)\w*|\b(?:aio\w*|anyio|event loop|ASGITransport"
     r"|loop_scope|run_sync|sync_engine|sync_session)\b",
@@ -76,7 +80,6 @@ PACKAGE = "{{ package_name }}"
 PLACEHOLDER = "package_name_of_thirty_letters"
 # Besides I and F401: what ruff reports only once the async is gone.
 RUFF_CONFIG = f"""
-exclude = []
 line-length = 100
 respect-gitignore = false
 src = []
@@ -92,131 +95,52 @@ class BadInputError(Exception):
     """The template holds something that has no sync form."""
 
 
-class Module(NamedTuple):
-    """An async file and its twin, by their paths in the template and as Python without Jinja."""
-
-    source: Path
-    twin: Path
-    source_text: str
-    twin_text: str
-
-
-def text_spans(lines: list[str]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where strings and comments are; an f-string is one string, whatever Python runs this."""
-    starts = []
-    for token in tokenize.generate_tokens(iter(lines).__next__):
-        kind = tokenize.tok_name[token.type]
-        if kind.endswith("STRING_START"):
-            starts.append(token.start)
-        elif kind.endswith("STRING_END"):
-            start = starts.pop()
-            if not starts:
-                yield start, token.end
-        elif kind in {"STRING", "COMMENT"} and not starts:
-            yield token.start, token.end
-
-
-def split_texts(source: str) -> tuple[str, list[str]]:
-    """Take strings and comments out of the code, leaving a numbered mark for each."""
-    lines = io.StringIO(source).readlines()
-    offsets = [*accumulate(map(len, lines), initial=0)]
-    code, texts, done = "", list[str](), 0
-    for (start_line, start_column), (end_line, end_column) in text_spans(lines):
-        start, end = offsets[start_line - 1] + start_column, offsets[end_line - 1] + end_column
-        code += f"{source[done:start]}{TEXT}{len(texts)}{TEXT}"
-        texts.append(source[start:end])
-        done = end
-    return code + source[done:], texts
-
-
-def removed_ends(text: str) -> str:
-    return REMOVED_END * text.count("\n")
-
-
-def top_level(code: str, opening: int) -> tuple[list[int], int]:
-    """The commas directly inside a bracket, and where it closes."""
-    depth, commas = 0, []
-    for index in range(opening, len(code)):
-        depth += (code[index] in "([{") - (code[index] in ")]}")
-        if depth == 0:
-            return commas, index
-        if code[index] == "," and depth == 1:
-            commas.append(index)
-    raise AssertionError("the source has been parsed, so its brackets are balanced")
+def shrink(match: re.Match[str], text: str) -> str:
+    """Replace a match, keeping count of the line ends that go."""
+    return text + REMOVED_END * (match[0].count("\n") - text.count("\n"))
 
 
 def rewrite_import(match: re.Match[str]) -> str:
     """Import every name from where its sync form lives."""
     indent, module, body = match.groups()
     homes: dict[str, list[str]] = {}
-    for name, alias in re.findall(r"(\w+)(?: as (\w+))?", TEXT_MARK.sub("", body)):
+    for name, alias in re.findall(r"([\w*]+)(?: as (\w+))?", TEXT_MARK.sub("", body)):
         new = RENAMES.get(name, name)
         home = module if module != "sqlalchemy.ext.asyncio" else HOMES.get(new, module)
-        if name not in UNWRAPPED or alias:
+        if alias or name not in {"Awaitable", "Coroutine"}:
             homes.setdefault(home, []).append(
                 f"{new} as {alias}" if alias not in {"", new} else new
             )
     lines = [f"from {home} import {', '.join(names)}" for home, names in homes.items()]
-    comments = "  ".join(["", *(mark[0] for mark in TEXT_MARK.finditer(body))])
     statement = f"{ADDED_END}{indent}".join(lines or ["pass"])
-    return indent + statement + comments + removed_ends(match[0])
-
-
-def unwrap_annotations(code: str) -> str:
-    """Turn `Awaitable[X]` and `Coroutine[Any, Any, X]` into `X`."""
-    position = 0
-    while match := ANNOTATION.search(code, position):
-        position = match.start()
-        commas, closing = top_level(code, match.end() - 1)
-        skipped = UNWRAPPED[match[1]]
-        if skipped > len(commas):
-            position = match.end()
-            continue
-        start = [match.end() - 1, *commas][skipped] + 1
-        inner = code[start:closing].strip().removesuffix(",")
-        ends = removed_ends(code[position:closing])[inner.count("\n") :]
-        code = code[:position] + inner + ends + code[closing + 1 :]
-    return code
-
-
-def unwrap_awaits(code: str) -> str:
-    """Turn `(await call()).all()` into `call().all()`: only the await needed the brackets."""
-    position = 0
-    while match := AWAIT_IN_BRACKETS.search(code, position):
-        position = match.end()
-        _, closing = top_level(code, match.start())
-        inner = code[match.end() : closing].rstrip()
-        outline = inner
-        while (shorter := INNER_BRACKETS.sub("", outline)) != outline:
-            outline = shorter
-        if re.fullmatch(r"[\w.]+", outline):
-            ends = removed_ends(match[0] + code[match.end() + len(inner) : closing])
-            code = code[: match.start()] + inner + ends + code[closing + 1 :]
-            position = match.start()
-    return code
+    return shrink(match, "  ".join([indent + statement, *re.findall(f"{TEXT}\\d+{TEXT}", body)]))
 
 
 def rewrite_code(code: str) -> str:
-    code = unwrap_awaits(unwrap_annotations(IMPORT.sub(rewrite_import, code)))
+    code, before = IMPORT.sub(rewrite_import, code), ""
+    while code != before:  # one may stand inside another
+        before = code
+        code = ANNOTATION.sub(lambda match: shrink(match, match[1]), code)
+        code = AWAIT_INSIDE.sub(lambda match: shrink(match, match[1]), code)
     code = re.sub(r"\b(?:async|await)\b *", "", code)
-    code = RUN_SYNC.sub(lambda match: f"{match[2]}({match[1]}{removed_ends(match[0])}", code)
-    code = re.sub(r"\.sync_(?:engine|session)\b", "", code)
-    return rewrite_words(code)
+    code = RUN_SYNC.sub(lambda match: shrink(match, f"{match[2]}({match[1]}"), code)
+    return rewrite_words(re.sub(r"\.sync_(?:engine|session)\b", "", code))
 
 
 def rewrite_words(text: str) -> str:
-    return SESSION_STREAM.sub(r"\1execute(", RENAMED_WORD.sub(lambda m: RENAMES[m[0]], text))
+    text = RENAMED_WORD.sub(lambda match: RENAMES[match[0]], text)
+    return re.sub(r"(session\.)stream\(", r"\1execute(", text)
 
 
 def rewrite_prose(text: str) -> str:
-    """Rewrite a string or a comment, but for its articles."""
-    text = AWAITED_CALL.sub("", rewrite_words(text))
-    return ASYNC_WORD.sub(lambda m: m[2].upper() if m[1] == "A" else m[2], text)
+    text = re.sub(r"\bawait (?=[\w.]+[(\[])", "", rewrite_words(text))
+    return ASYNC_WORD.sub(lambda match: match[2].upper() if match[1] == "A" else match[2], text)
 
 
 def rewrite_article(match: re.Match[str]) -> str:
     rest = rewrite_prose(match[2])
-    return f"{match[1]}{'n' if VOWEL.match(rest) else ''} {rest}"
+    vowel = re.match(r"`*(?:[aeio]|u(?!ni|s|r|u))", rest, re.IGNORECASE)
+    return f"{match[1]}{'n' if vowel else ''} {rest}"
 
 
 def find_collisions(tree: ast.AST, code: str) -> Iterator[tuple[int, str]]:
@@ -244,20 +168,44 @@ def find_leftovers(twin: str) -> Iterator[tuple[int, str]]:
 
 def sync_form(source: str) -> tuple[str, list[tuple[int, str]]]:
     """The twin, not yet formatted, and the problems by line of the source."""
+    texts: list[str] = []
+
+    def take_out(match: re.Match[str]) -> str:
+        texts.append(rewrite_prose(ARTICLE.sub(rewrite_article, match[0])))
+        return f"{TEXT}{len(texts) - 1}{TEXT}"
+
+    code = TEXTS.sub(take_out, source)
+    marked = TEXT_MARK.sub(lambda match: texts[int(match[1])], rewrite_code(code))
+    twin = marked.replace(REMOVED_END, "").replace(ADDED_END, "\n")
     try:
-        tree = ast.parse(source)
+        problems = sorted({*find_collisions(ast.parse(source), code), *find_leftovers(marked)})
+        ast.parse(twin if not problems else "")
     except SyntaxError as error:
-        return "", [(error.lineno or 1, f"does not parse: {error.msg}")]
-    code, texts = split_texts(source)
-    texts = [rewrite_prose(ARTICLE.sub(rewrite_article, text)) for text in texts]
-    twin = TEXT_MARK.sub(lambda match: texts[int(match[1])], rewrite_code(code))
-    problems = sorted({*find_collisions(tree, code), *find_leftovers(twin)})
-    return twin.replace(REMOVED_END, "").replace(ADDED_END, "\n"), problems
+        problems = [(error.lineno or 1, f"it or its sync form does not parse: {error.msg}")]
+    return twin, problems
+
+
+def tidy(texts: Sequence[str]) -> list[str]:
+    """Let ruff fix and format all texts in a scratch folder, out of reach of other settings."""
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        (scratch / "ruff.toml").write_text(RUFF_CONFIG)
+        files = [scratch / f"{number}.py" for number in range(len(texts))]
+        for file, text in zip(files, texts, strict=True):
+            file.write_bytes(text.encode())
+        for command in (["check", "--fix-only", "--unsafe-fixes"], ["format"]):
+            ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--quiet", "."]
+            result = subprocess.run(ruff, cwd=scratch, stderr=subprocess.PIPE, text=True)
+            if result.returncode:
+                raise BadInputError(f"ruff failed: {result.stderr.strip().splitlines()[-1]}")
+        return [file.read_bytes().decode() for file in files]
 
 
 def read_python(path: Path) -> str:
+    if "async" in path.name or not path.name.endswith((".py", ".py.jinja")):
+        raise BadInputError(f"{path}: not Python, or a name that only fits async")
     text = path.read_bytes().decode()
-    if path.suffix != ".jinja":
+    if path.suffix == ".py":
         return text
     text = text.replace(PACKAGE, PLACEHOLDER)
     if match := re.search(r"\{[{%#]", text):
@@ -271,89 +219,56 @@ def files_below(folder: Path) -> set[Path]:
     return {path for path in files if "__pycache__" not in path.parts}
 
 
-def overlays(template: Path) -> list[tuple[Path, Path]]:
-    found = filter(None, (OVERLAY.fullmatch(path.name) for path in template.iterdir()))
-    names = sorted({f"{{% if {m[1]}async{m[2]} %}}{m[3]}{{% endif %}}" for m in found})
-    return [(template / name, template / name.replace("async", "sync", 1)) for name in names]
-
-
-def find_files(template: Path) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """Each async file with the place of its twin, and the sync files that have no source."""
-    pairs, extra, unseen = list[tuple[Path, Path]](), list[Path](), set(HAND_WRITTEN)
-    for source, twin in overlays(template):
+def find_twins(template: Path) -> dict[Path, Path | None]:
+    """Every generated file with its source, or None if that is gone."""
+    matches = filter(None, (OVERLAY.fullmatch(path.name) for path in template.iterdir()))
+    overlays = sorted({f"{{% if {m[1]}async{m[2]} %}}{m[3]}{{% endif %}}" for m in matches})
+    found: dict[Path, Path | None] = {}
+    for name in overlays:
+        source, twin = template / name, template / name.replace("async", "sync", 1)
         sources, twins = files_below(source), files_below(twin)
-        if twins and not source.is_dir():
+        if twins and not sources:
             raise BadInputError(f"{twin}: there is no async overlay to write it from")
         for path in sorted(sources | twins):
-            if path.as_posix() in HAND_WRITTEN:
-                unseen.discard(path.as_posix())
-                if path not in sources & twins:
-                    raise BadInputError(f"{path}: in HAND_WRITTEN, so write it for both overlays")
-            elif path not in sources:
-                extra.append(twin / path)
-            elif "async" in str(path) or not path.name.endswith((".py", ".py.jinja")):
-                raise BadInputError(f"{source / path}: not a Python file that can have a twin")
-            else:
-                pairs.append((source / path, twin / path))
-    if unseen:
-        raise BadInputError(f"{min(unseen)}: in HAND_WRITTEN, but in no overlay")
-    return pairs, extra
-
-
-def run_ruff(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "ruff", *arguments, "--config=ruff.toml", "--no-cache"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise BadInputError(f"ruff failed: {(result.stderr or result.stdout).splitlines()[0]}")
-
-
-def format_all(modules: list[Module]) -> list[Module]:
-    """Format sources and twins in a scratch folder, so that no other ruff.toml has a say."""
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        (scratch / "ruff.toml").write_text(RUFF_CONFIG)
-        places = list[tuple[Path, Path]]()
-        for index, module in enumerate(modules):
-            file = f"{index}/{module.source.name.removesuffix('.jinja')}"
-            places.append((scratch / "sources" / file, scratch / "twins" / file))
-            for place, text in zip(places[-1], module[2:], strict=True):
-                place.parent.mkdir(parents=True)
-                place.write_bytes(text.encode())
-        run_ruff(scratch, "check", "--fix-only", "--unsafe-fixes", "twins")
-        run_ruff(scratch, "format", ".")
-        texts = [[place.read_bytes().decode() for place in pair] for pair in places]
-    return [Module(*module[:2], *pair) for module, pair in zip(modules, texts, strict=True)]
+            if path.as_posix() not in HAND_WRITTEN:
+                found[twin / path] = source / path if path in sources else None
+            elif path not in sources & twins:
+                raise BadInputError(f"{path}: in HAND_WRITTEN, so write it in {source} and {twin}")
+    for file in sorted(HAND_WRITTEN if overlays else []):
+        if not any((template / name / file).is_file() for name in overlays):
+            raise BadInputError(f"{file}: in HAND_WRITTEN, but in no overlay")
+    return found
 
 
 def wanted_files(template: Path) -> dict[Path, str | None]:
-    """What the generated files should hold, or None for a file that should not be there."""
-    pairs, extra = find_files(template)
-    modules, problems = list[Module](), list[str]()
-    for source, twin in pairs:
-        text = read_python(source)
-        twin_text, found = sync_form(text)
+    """What every generated file should hold, or None if it should not be there."""
+    twins = find_twins(template)
+    sources = [source for source in twins.values() if source]
+    texts, forms, problems = list[str](), list[str](), list[str]()
+    for source in sources:
+        texts.append(read_python(source))
+        form, found = sync_form(texts[-1])
+        forms.append(form)
         problems += [f"{source}:{line}: {message}" for line, message in found]
-        modules.append(Module(source, twin, text, twin_text))
-    formatted = format_all(modules) if modules and not problems else []
-    for before, after in zip(modules, formatted, strict=False):
-        if before.source_text != after.source_text:
-            problems.append(f"{before.source}: not formatted by ruff with 100 columns")
+    tidied = tidy([*texts, *forms]) if texts and not problems else []
+    for source, text, formatted in zip(sources, texts, tidied, strict=False):
+        if text != formatted:
+            line = 1 + commonprefix([text, formatted]).count("\n")  # noqa: RUF071
+            problems.append(f"{source}:{line}: not as ruff leaves it with 100 columns")
     if problems:
         raise BadInputError("\n".join(problems))
-    twins = {module.twin: module.twin_text.replace(PLACEHOLDER, PACKAGE) for module in formatted}
-    return dict.fromkeys(extra) | twins
+    written = (text.replace(PLACEHOLDER, PACKAGE) for text in tidied[len(texts) :])
+    return {twin: next(written) if source else None for twin, source in twins.items()}
 
 
 def update(path: Path, text: str | None) -> None:
     if text is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-        return
-    path.unlink()
-    for folder in path.parents:
-        if any(folder.iterdir()):
-            break
-        folder.rmdir()
+    else:
+        path.unlink()
+        while not any((path := path.parent).iterdir()):
+            path.rmdir()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -366,16 +281,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadInputError, OSError, UnicodeDecodeError) as error:
         print(error, file=sys.stderr)
         return 2
-    is_fresh = True
-    for path, text in wanted.items():
-        if path.is_file() and text is not None and path.read_bytes() == text.encode():
-            continue
-        is_fresh = False
-        state = "extra" if text is None else "stale" if path.exists() else "missing"
-        print(f"{state}: {path}" if options.check else path)
-        if not options.check:
+    changed = {
+        path: text
+        for path, text in wanted.items()
+        if text is None or not path.is_file() or path.read_bytes() != text.encode()
+    }
+    for path, text in changed.items():
+        if options.check:
+            state = "extra" if text is None else "stale" if path.exists() else "missing"
+            print(f"{state}: {path}")
+        else:
             update(path, text)
-    return 1 if options.check and not is_fresh else 0
+            print(f"removed: {path}" if text is None else f"written: {path}")
+    return 1 if options.check and changed else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from alembic.util import CommandError
 
 from .db import migrations, seeding
 from .db.engine import Database
-from .db.errors import DataLayerError
+from .db.errors import DataLayerError, UnavailableError
 from .db.health import read_heads
 from .db.runtime import run
 from .db.settings import Environment, SettingsError
@@ -51,7 +51,7 @@ def seed(
     settings = load_settings()
     if settings.environment is Environment.PRODUCTION and not force:
         fail("This is production: seed it with --force, if you must.")
-    with _one_line_errors():
+    with _one_line_errors(settings):
         done = run(seeding.seed, Database(settings), UnitOfWork, SEEDS, rows, if_empty)
     typer.echo("The development data is stored." if done else "There are rows already.")
 
@@ -61,7 +61,7 @@ def check() -> None:
     """Tell whether the settings are right, the database answers and the schema is up to date."""
     settings = load_settings()
     typer.echo(f"settings: right, for {settings.environment}")
-    with _one_line_errors():
+    with _one_line_errors(settings):
         current = run(read_heads, settings)
     typer.echo(f"database: {settings.url.get_backend_name()} answers")
     if migrations.is_behind(current):
@@ -82,11 +82,12 @@ def fail(message: str) -> None:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def _one_line_errors(settings: Settings | None = None) -> Iterator[None]:
     try:
         yield
     except (SettingsError, DataLayerError, CommandError) as error:
-        fail(str(error))
+        where = f" ({settings.address})" if settings and isinstance(error, UnavailableError) else ""
+        fail(f"{error}{where}")
 
 
 def _names(revisions: frozenset[str]) -> str:

@@ -38,8 +38,8 @@ class Base(DeclarativeBase):
 
     def __repr__(self) -> str:
         """Name the row and nothing in it: other columns may hold secrets."""
-        identity = inspect(self).identity
-        return f"<{type(self).__name__} {'new' if identity is None else identity}>"
+        identity = inspect(self).identity or ("new",)
+        return f"<{type(self).__name__} {', '.join(map(str, identity))}>"
 
     @classmethod
     def _columns(cls) -> Any:

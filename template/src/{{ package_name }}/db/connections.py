@@ -36,12 +36,16 @@ def reading_options(url: URL) -> dict[str, Any]:
 
 def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
     """Set up every connection that the engine will make."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    pragmas = _MIGRATING if for_migrations else _SERVING
 
     @event.listens_for(engine, "do_connect")
     def connect(
         dialect: Dialect, record: ConnectionPoolEntry, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         try:
+            if is_sqlite:
+                return _connect_sqlite(dialect, args, kwargs, pragmas)
             return dialect.connect(*args, **kwargs)
         except Exception as error:
             raise translate_connect(error) from error
@@ -51,8 +55,8 @@ def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
         if connection.get_execution_options().get(READ_ONLY, False) and not _only_reads(statement):
             raise ReadOnlyError("This unit of work only reads.")
 
-    if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine, _MIGRATING if for_migrations else _SERVING)
+    if is_sqlite:
+        _control_transactions(engine)
 
 
 def _only_reads(statement: Any) -> bool:
@@ -102,16 +106,26 @@ _SERVING = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
 _MIGRATING = ("foreign_keys = OFF", "journal_mode = WAL", "legacy_alter_table = ON")
 
 
-def _prepare_sqlite(engine: Engine, pragmas: tuple[str, ...]) -> None:
-    @event.listens_for(engine, "connect")
-    def configure(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+def _connect_sqlite(
+    dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any], pragmas: tuple[str, ...]
+) -> Any:
+    # A file that cannot be opened fails here, before aiosqlite starts a thread for it.
+    sqlite3.connect(args[0], uri=kwargs.get("uri", False)).close()
+    connection: Any = dialect.connect(*args, **kwargs)
+    try:
         # The driver would begin and commit behind our back, and let DDL survive a rollback.
-        dbapi_connection.isolation_level = None
-        cursor = dbapi_connection.cursor()
+        connection.isolation_level = None
+        cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
+
+def _control_transactions(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: waiting works then, upgrading a read lock fails.

@@ -16,10 +16,9 @@ from typing import Any
 from alembic import command, context
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory, write_hooks
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Enum, MetaData, text
+from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
 
 from .connections import READ_ONLY
 from .engine import run_on_connection
@@ -74,12 +73,15 @@ def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) ->
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     try:
         settings = context.config.attributes.get("settings") or settings_type.load()
-        if context.is_offline_mode():
-            _write_sql(settings, metadata)
-        else:
-            run(run_on_connection, settings, partial(_migrate, metadata))
-    except (SettingsError, UnavailableError) as error:
+    except SettingsError as error:
         raise CommandError(str(error)) from error
+    if context.is_offline_mode():
+        _write_sql(settings, metadata)
+        return
+    try:
+        run(run_on_connection, settings, partial(_migrate, metadata))
+    except UnavailableError as error:
+        raise CommandError(f"{error} ({settings.address})") from error
 
 
 def _migrate(metadata: MetaData, connection: Connection) -> None:
@@ -145,7 +147,9 @@ def _is_up_to_date(engine: Engine) -> bool:
         # Commands such as check and revision have no target: they do not migrate.
         return False
     with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-        current = MigrationContext.configure(connection).get_current_heads()
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        current = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
     wanted = (target,) if isinstance(target, str) else tuple(target or ())
     return bool(wanted) and set(current) == set(wanted) == heads()
 

@@ -36,6 +36,8 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         texts = json.loads(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a cursor holds texts")
         return [_PARSERS[kind](text) for kind, text in zip(types, texts, strict=True)]
     except (ValueError, TypeError, ArithmeticError, binascii.Error):
         raise InvalidCursorError("The cursor is not one that this service made.") from None

@@ -82,6 +82,14 @@ class DatabaseSettings(BaseSettings):
         """The database's URL with this project's driver; its repr hides the password."""
         return parse_url(self.database_url.get_secret_value())
 
+    @property
+    def address(self) -> str:
+        """Where the database is, without anything secret."""
+        url = self.url
+        if url.host is None:
+            return str(url.database)
+        return f"{url.host}:{url.port or 'default port'}/{url.database}"
+
 
 def parse_url(text: str) -> URL:
     """Return the URL with this project's driver; raises a ValueError that does not repeat it."""

@@ -43,7 +43,7 @@ class Repository(Generic[Model]):
     """The rows of one model; subclass it, name the model, and add the queries it needs."""
 
     model: type[Model]
-    # What a row for reading holds; all columns unless a subclass names fewer.
+    # What a row for reading holds: all columns, unless a subclass names fewer, with the id.
     read_columns: ClassVar[Sequence[QueryableAttribute[Any]] | None] = None
 
     def __init__(self, session: AsyncSession) -> None:
@@ -123,11 +123,20 @@ class Repository(Generic[Model]):
         return Page(items, encode_cursor([getattr(items[-1], key.key) for key in keys]))
 
     async def stream(self, *criteria: Criterion, batch: int = BATCH) -> AsyncIterator[Row[Any]]:
-        """Yield every row that matches, `batch` of them in memory at a time."""
-        statement = self._rows().where(*criteria).order_by(self._key())
-        rows = await self.session.stream(statement.execution_options(yield_per=batch))
-        async for row in rows:
-            yield row
+        """Yield every row that matches in the order of the ids, `batch` in memory at a time.
+
+        Each batch is a query of its own, so that no transaction stays open for long.
+        """
+        key = self._key()
+        statement = self._rows().where(*criteria).order_by(key).limit(batch)
+        following = statement
+        while True:
+            rows = (await self.session.execute(following)).all()
+            for row in rows:
+                yield row
+            if len(rows) < batch:
+                return
+            following = statement.where(key > getattr(rows[-1], key.key))
 
     def add(self, entity: Model) -> None:
         """Store the entity at the next flush or at the commit."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
+from rich import get_console
 from rich.progress import track
 from sqlalchemy import select
 
@@ -14,6 +16,11 @@ from .unit_of_work import UnitOfWork
 
 # Stores as many rows as it is told in each of its tables.
 Seed = Callable[[Any, int], Awaitable[None]]
+
+
+def seed_id(number: int) -> UUID:
+    """Return the id of a table's n-th row of development data: always the same, in order."""
+    return UUID(int=(7 << 76) | (1 << 63) | number)
 
 
 async def seed(
@@ -28,7 +35,8 @@ async def seed(
         async with unit_of_work(database) as uow:
             if if_empty and await _has_rows(uow):
                 return False
-            for store in track(seeds, description="Seeding", transient=True):
+            quiet = not get_console().is_terminal
+            for store in track(seeds, "Seeding", transient=True, disable=quiet):
                 await store(uow, rows)
         return True
     finally:

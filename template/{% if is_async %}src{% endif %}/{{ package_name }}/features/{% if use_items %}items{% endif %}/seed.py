@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from uuid import NAMESPACE_OID, uuid5
-
+from ...db.seeding import seed_id
 from ..unit_of_work import UnitOfWork
 from .models import Item
 
 
 async def seed_items(uow: UnitOfWork, rows: int) -> None:
-    """Store items whose ids follow from their numbers, so that a second run finds them."""
+    """Store items with fixed ids, so that a second run finds them."""
     await uow.items.upsert(
         (
             {
-                "id": uuid5(NAMESPACE_OID, f"item {number}"),
+                "id": seed_id(number),
                 "name": f"Item {number}",
                 "description": f"The item with the number {number}.",
             }

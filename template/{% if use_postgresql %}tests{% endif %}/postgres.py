@@ -88,13 +88,14 @@ def start_postgres() -> PostgresServer:
     """Start a server on a free port of 127.0.0.1; `postgres` logs in without a password."""
     binaries = find_binaries()
     if binaries is None:
-        raise PostgresError(f"no PostgreSQL here: {HOW_TO_GET_POSTGRES}")
+        raise PostgresError("neither the wheel nor the system has initdb and postgres")
     # The supervisor needs the standard library only, and to be out of reach of Ctrl-C.
     command = [sys.executable, "-I", "-S", __file__, str(binaries)]
     supervisor = Popen(
         command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, text=True, start_new_session=True
     )
-    assert supervisor.stdin and supervisor.stdout
+    assert supervisor.stdin is not None
+    assert supervisor.stdout is not None
     # A forked child (multiprocessing) would hold the pipe open after the end of this process.
     os.register_at_fork(after_in_child=supervisor.stdin.close)
     try:

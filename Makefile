@@ -1,0 +1,38 @@
+# Needs Python 3.11 or later, git and make; uv is fetched when it is not there.
+UV := $(shell command -v uv || echo .uv/bin/uv)
+BIN := .venv/bin
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
+
+.PHONY: setup demo test check format sync pin
+setup: .venv/.done
+
+demo: setup            ## render the default answers, migrate, seed, serve
+	@$(BIN)/python tools/demo.py
+
+test: check            ## the whole suite
+	$(BIN)/pytest --numprocesses=auto
+
+check: setup           ## lint, types, the sync twins
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python hooks/generate_sync.py --check
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+sync: setup            ## write the sync twins of the async overlays anew
+	$(BIN)/python hooks/generate_sync.py
+
+pin: setup             ## write the pinned versions anew, from today's newest
+	$(BIN)/python tools/pin.py
+
+.venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --allow-existing
+	$(UV) pip install --quiet --constraints constraints.txt --group dev --group rendered
+	@touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet uv

@@ -1,0 +1,119 @@
+"""What can be done with users and their files; each function is one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
+from ...db.pages import Page
+from ..unit_of_work import UnitOfWork
+from .emails import normalise_email
+from .errors import EmailTakenError, InvalidEmailError
+from .models import File, Role, User
+from .passwords import hash_password, verify_password
+
+
+async def create_user(
+    uow: UnitOfWork, *, email: str, password: str, full_name: str, role: Role = Role.VIEWER
+) -> User:
+    """Store a new user; raises InvalidEmailError and EmailTakenError."""
+    user = User(email=normalise_email(email), full_name=full_name, role=role)
+    user.hashed_password = await hash_password(password)
+    try:
+        async with uow:
+            uow.users.add(user)
+    except DuplicateError:
+        raise EmailTakenError from None
+    return user
+
+
+async def read_user(uow: UnitOfWork, user_id: UUID) -> Row[Any]:
+    """Return one user without the password; raises NotFoundError."""
+    async with uow.read_only():
+        return await uow.users.read_one(user_id)
+
+
+async def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row[Any]]:
+    """Return a page of users, oldest first; raises InvalidCursorError."""
+    async with uow.read_only():
+        return await uow.users.page(after=after, limit=limit)
+
+
+async def get_user_by_email(uow: UnitOfWork, email: str) -> User | None:
+    """Return the user with this address, in whatever case, or None."""
+    try:
+        async with uow.read_only():
+            return await uow.users.get_by_email(email)
+    except InvalidEmailError:
+        return None
+
+
+async def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User:
+    """Set some attributes of a user, or the password.
+
+    Raises NotFoundError, InvalidEmailError and EmailTakenError.
+    """
+    changes = changes.copy()
+    if "email" in changes:
+        changes["email"] = normalise_email(changes["email"])
+    if "password" in changes:
+        changes["hashed_password"] = await hash_password(changes.pop("password"))
+    try:
+        async with uow:
+            user = await uow.users.get_one(user_id, for_update=True)
+            for name, value in changes.items():
+                setattr(user, name, value)
+    except DuplicateError:
+        raise EmailTakenError from None
+    return user
+
+
+async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
+    """Remove a user and, by the foreign key, their files; raises NotFoundError."""
+    async with uow:
+        await uow.users.delete(await uow.users.get_one(user_id))
+
+
+async def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
+    """Return the active user with this address and password, or None."""
+    user = await get_user_by_email(uow, email)
+    if user is None:
+        # As much work as checking a password: the time does not tell which addresses are known.
+        await hash_password(password)
+        return None
+    is_right = await verify_password(password, user.hashed_password)
+    return user if is_right and user.is_active else None
+
+
+async def add_file(uow: UnitOfWork, file: File) -> File:
+    """Store what is known about a user's file; raises NotFoundError if there is no such user."""
+    try:
+        async with uow:
+            uow.files.add(file)
+    except ReferenceMissingError:
+        raise NotFoundError(f"No user has the id {file.user_id}.") from None
+    return file
+
+
+async def read_file(uow: UnitOfWork, file_id: UUID) -> Row[Any]:
+    """Return one file; raises NotFoundError."""
+    async with uow.read_only():
+        return await uow.files.read_one(file_id)
+
+
+async def list_files(
+    uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int
+) -> Page[Row[Any]]:
+    """Return a page of a user's files, oldest first; raises NotFoundError, InvalidCursorError."""
+    async with uow.read_only():
+        await uow.users.read_one(user_id)
+        return await uow.files.page(File.user_id == user_id, after=after, limit=limit)
+
+
+async def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
+    """Remove a file; raises NotFoundError."""
+    async with uow:
+        await uow.files.delete(await uow.files.get_one(file_id))

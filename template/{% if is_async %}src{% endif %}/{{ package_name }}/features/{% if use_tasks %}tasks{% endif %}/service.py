@@ -1,0 +1,110 @@
+"""What can be done with tasks; each function is one transaction, a task's event included."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from ...db.pages import Page
+from ...db.types import utc_now
+from ..unit_of_work import UnitOfWork
+from .models import Task, TaskEvent, TaskStatus
+from .repository import TaskFilter
+
+
+async def submit_task(uow: UnitOfWork, task: Task) -> Task:
+    """Store a new task and its first event."""
+    async with uow:
+        uow.tasks.add(task)
+        # The event needs the task's id.
+        await uow.flush()
+        uow.task_events.add(
+            TaskEvent(
+                task_id=task.id, type="created", new_status=task.status, actor=task.created_by
+            )
+        )
+    return task
+
+
+async def read_task(uow: UnitOfWork, task_id: UUID) -> Task:
+    """Return one task, its JSON included; raises NotFoundError."""
+    async with uow.read_only():
+        return await uow.tasks.get_one(task_id)
+
+
+async def list_tasks(
+    uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int
+) -> Page[Row[Any]]:
+    """Return a page of the tasks that are wanted, newest first; raises InvalidCursorError."""
+    async with uow.read_only():
+        return await uow.tasks.page(
+            *uow.tasks.matching(wanted),
+            by=Task.created_at,
+            descending=True,
+            after=after,
+            limit=limit,
+        )
+
+
+async def change_task(uow: UnitOfWork, task_id: UUID, changes: dict[str, Any]) -> Task:
+    """Set some attributes of a task; raises NotFoundError."""
+    async with uow:
+        task = await uow.tasks.get_one(task_id, for_update=True)
+        for name, value in changes.items():
+            setattr(task, name, value)
+    return task
+
+
+async def change_status(
+    uow: UnitOfWork,
+    task_id: UUID,
+    status: TaskStatus,
+    *,
+    actor: str | None,
+    result: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
+) -> Task:
+    """Let a task take a step; raises NotFoundError and InvalidTransitionError."""
+    async with uow:
+        task = await uow.tasks.get_one(task_id, for_update=True)
+        uow.task_events.add(task.change_status(status, actor=actor, result=result, error=error))
+    return task
+
+
+async def archive_task(uow: UnitOfWork, task_id: UUID, *, actor: str | None) -> Task:
+    """Take a task out of the lists; doing so twice leaves one event. Raises NotFoundError."""
+    async with uow:
+        task = await uow.tasks.get_one(task_id, for_update=True)
+        if task.active:
+            task.active = False
+            uow.task_events.add(TaskEvent(task_id=task.id, type="archived", actor=actor))
+    return task
+
+
+async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
+    """Remove a task for good and, by the foreign key, its events; raises NotFoundError."""
+    async with uow:
+        await uow.tasks.delete(await uow.tasks.get_one(task_id, for_update=True))
+
+
+async def list_events(
+    uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int
+) -> Page[Row[Any]]:
+    """Return a page of a task's events, newest first; raises NotFoundError, InvalidCursorError."""
+    async with uow.read_only():
+        await uow.tasks.read_one(task_id)
+        return await uow.task_events.page(
+            TaskEvent.task_id == task_id,
+            by=TaskEvent.created_at,
+            descending=True,
+            after=after,
+            limit=limit,
+        )
+
+
+async def delete_expired(uow: UnitOfWork) -> int:
+    """Remove the tasks whose time is over, and their events; return how many tasks."""
+    async with uow:
+        return await uow.tasks.delete_where(Task.expires_at <= utc_now())

@@ -1,0 +1,48 @@
+"""The engine of one application, and the sessions it hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy import create_engine as new_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from .connections import engine_options, prepare, reading_options
+from .settings import DatabaseSettings
+
+
+def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -> Engine:
+    """Return an engine for these settings; it connects when first used."""
+    options = engine_options(settings, for_migrations=for_migrations)
+    engine = new_engine(settings.url, **options)
+    prepare(engine, for_migrations=for_migrations)
+    return engine
+
+
+def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection], None]) -> None:
+    """Call a plain function with a connection of its own, as migrations need it."""
+    engine = create_engine(settings, for_migrations=True)
+    try:
+        with engine.connect() as connection:
+            function(connection)
+    finally:
+        engine.dispose()
+
+
+class Database:
+    """An engine with its two kinds of sessions: for writing, and for reading only."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.engine = create_engine(settings)
+        self.sessions = self._sessions()
+        self.reading_sessions = self._sessions(execution_options=reading_options(settings.url))
+
+    def dispose(self) -> None:
+        """Close the connections that nobody uses."""
+        self.engine.dispose()
+
+    def _sessions(self, **options: Any) -> sessionmaker[Session]:
+        # Entities stay readable after the commit; a closed session says so when it is used again.
+        return sessionmaker(self.engine, expire_on_commit=False, close_resets_only=False, **options)

@@ -1,0 +1,192 @@
+"""How the rows of one table are found and stored.
+
+Entities for writes: get, get_one, first and list return objects whose changes are stored.
+Rows for reads: read_one, page and stream return plain rows, at a fraction of the cost.
+Nothing here commits; the unit of work does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Row,
+    Select,
+    UnaryExpression,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import QueryableAttribute, Session
+
+from .base import Base
+from .errors import NotFoundError
+from .pages import Page, decode_cursor, encode_cursor
+from .statements import upsert
+
+Model = TypeVar("Model", bound=Base)
+Criterion = ColumnElement[bool]
+Order = QueryableAttribute[Any] | UnaryExpression[Any]
+
+BATCH = 1000
+
+
+class Repository(Generic[Model]):
+    """The rows of one model; subclass it, name the model, and add the queries it needs."""
+
+    model: type[Model]
+    # What a row for reading holds: all columns, unless a subclass names fewer, with the id.
+    read_columns: ClassVar[Sequence[QueryableAttribute[Any]] | None] = None
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def query(self) -> Select[Model]:
+        """Return the rows that exist for this repository; override it to hide some everywhere."""
+        return select(self.model)
+
+    def get(self, id: Any, *, for_update: bool = False) -> Model | None:
+        """Return the entity or None; with for_update nobody else can change it until the commit."""
+        statement = self.query().where(self._key() == id)
+        if for_update:
+            # What was read before the lock may be out of date.
+            statement = statement.with_for_update().execution_options(populate_existing=True)
+        return self.session.scalars(statement).one_or_none()
+
+    def get_one(self, id: Any, *, for_update: bool = False) -> Model:
+        """Return the entity; raises NotFoundError. See get."""
+        entity = self.get(id, for_update=for_update)
+        if entity is None:
+            raise self._not_found(id)
+        return entity
+
+    def first(self, *criteria: Criterion, order_by: Order | None = None) -> Model | None:
+        """Return the first entity that matches, or None."""
+        return self.session.scalars(self._ordered(criteria, order_by).limit(1)).first()
+
+    def list(
+        self, *criteria: Criterion, order_by: Order | None = None, limit: int = 100
+    ) -> Sequence[Model]:
+        """Return at most `limit` entities that match, in an order that never varies."""
+        return self.session.scalars(self._ordered(criteria, order_by).limit(limit)).all()
+
+    def exists(self, *criteria: Criterion) -> bool:
+        """Tell whether any row matches."""
+        statement = select(self.query().where(*criteria).exists())
+        return bool(self.session.scalar(statement))
+
+    def count(self, *criteria: Criterion) -> int:
+        """Return how many rows match."""
+        rows = self.query().where(*criteria).with_only_columns(self._key()).subquery()
+        return self.session.scalar(select(func.count()).select_from(rows)) or 0
+
+    def read_one(self, id: Any) -> Row[Any]:
+        """Return the row, not an entity; raises NotFoundError."""
+        found = self.session.execute(self._rows().where(self._key() == id))
+        row: Row[Any] | None = found.one_or_none()
+        if row is None:
+            raise self._not_found(id)
+        return row
+
+    def page(
+        self,
+        *criteria: Criterion,
+        by: QueryableAttribute[Any] | None = None,
+        descending: bool = False,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[Row[Any]]:
+        """Return the rows that follow the cursor, ordered by a column that is never null.
+
+        The cost does not grow with the depth. Raises InvalidCursorError.
+        """
+        keys = [self._key()] if by is None else [by, self._key()]
+        statement = self._rows().where(*criteria)
+        if after is not None:
+            last = decode_cursor(after, [key.type.python_type for key in keys])
+            key, place = tuple_(*keys), tuple_(*last, types=[key.type for key in keys])
+            statement = statement.where(key < place if descending else key > place)
+        order = [key.desc() if descending else key for key in keys]
+        # One more than asked for tells whether there is another page.
+        rows = self.session.execute(statement.order_by(*order).limit(limit + 1)).all()
+        items = rows[:limit]
+        if len(rows) <= limit:
+            return Page(items, None)
+        return Page(items, encode_cursor([getattr(items[-1], key.key) for key in keys]))
+
+    def stream(self, *criteria: Criterion, batch: int = BATCH) -> Iterator[Row[Any]]:
+        """Yield every row that matches in the order of the ids, `batch` in memory at a time.
+
+        Each batch is a query of its own, so that no transaction stays open for long.
+        """
+        key = self._key()
+        statement = self._rows().where(*criteria).order_by(key).limit(batch)
+        following = statement
+        while True:
+            rows = self.session.execute(following).all()
+            yield from rows
+            if len(rows) < batch:
+                return
+            following = statement.where(key > getattr(rows[-1], key.key))
+
+    def add(self, entity: Model) -> None:
+        """Store the entity at the next flush or at the commit."""
+        self.session.add(entity)
+
+    def add_all(self, entities: Iterable[Model]) -> None:
+        """Store the entities at the next flush or at the commit."""
+        self.session.add_all(entities)
+
+    def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Insert rows of the same columns without making entities; return how many."""
+        inserted = 0
+        remaining = iter(rows)
+        while batch := [dict(row) for row in islice(remaining, BATCH)]:
+            self.session.execute(insert(self.model), batch)
+            inserted += len(batch)
+        return inserted
+
+    def upsert(
+        self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
+    ) -> int:
+        """Insert rows of the same columns, or update those whose key exists; return how many."""
+        dialect = self.session.get_bind().dialect.name
+        stored = 0
+        remaining = iter(rows)
+        while batch := [dict(row) for row in islice(remaining, BATCH)]:
+            self.session.execute(upsert(dialect, self.model, list(batch[0]), key), batch)
+            stored += len(batch)
+        return stored
+
+    def delete(self, entity: Model) -> None:
+        """Delete the entity at the next flush or at the commit."""
+        self.session.delete(entity)
+
+    def delete_where(self, first: Criterion, *more: Criterion) -> int:
+        """Delete the rows that match, without loading them; return how many."""
+        statement = delete(self.model).where(first, *more)
+        return cast("CursorResult[Any]", self.session.execute(statement)).rowcount
+
+    def _key(self) -> QueryableAttribute[Any]:
+        mapper = inspect(self.model)
+        name = mapper.get_property_by_column(mapper.primary_key[0]).key
+        key: QueryableAttribute[Any] = getattr(self.model, name)
+        return key
+
+    def _rows(self) -> Select[Any]:
+        columns = self.read_columns or [a.class_attribute for a in inspect(self.model).column_attrs]
+        return self.query().with_only_columns(*columns)
+
+    def _ordered(self, criteria: Sequence[Criterion], order_by: Order | None) -> Select[Model]:
+        order = [self._key()] if order_by is None else [order_by, self._key()]
+        return self.query().where(*criteria).order_by(*order)
+
+    def _not_found(self, id: Any) -> NotFoundError:
+        return NotFoundError(f"No {self.model.__name__.lower()} has the id {id}.")

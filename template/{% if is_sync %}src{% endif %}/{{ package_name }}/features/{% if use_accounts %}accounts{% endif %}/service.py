@@ -1,0 +1,117 @@
+"""What can be done with users and their files; each function is one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
+from ...db.pages import Page
+from ..unit_of_work import UnitOfWork
+from .emails import normalise_email
+from .errors import EmailTakenError, InvalidEmailError
+from .models import File, Role, User
+from .passwords import hash_password, verify_password
+
+
+def create_user(
+    uow: UnitOfWork, *, email: str, password: str, full_name: str, role: Role = Role.VIEWER
+) -> User:
+    """Store a new user; raises InvalidEmailError and EmailTakenError."""
+    user = User(email=normalise_email(email), full_name=full_name, role=role)
+    user.hashed_password = hash_password(password)
+    try:
+        with uow:
+            uow.users.add(user)
+    except DuplicateError:
+        raise EmailTakenError from None
+    return user
+
+
+def read_user(uow: UnitOfWork, user_id: UUID) -> Row[Any]:
+    """Return one user without the password; raises NotFoundError."""
+    with uow.read_only():
+        return uow.users.read_one(user_id)
+
+
+def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row[Any]]:
+    """Return a page of users, oldest first; raises InvalidCursorError."""
+    with uow.read_only():
+        return uow.users.page(after=after, limit=limit)
+
+
+def get_user_by_email(uow: UnitOfWork, email: str) -> User | None:
+    """Return the user with this address, in whatever case, or None."""
+    try:
+        with uow.read_only():
+            return uow.users.get_by_email(email)
+    except InvalidEmailError:
+        return None
+
+
+def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User:
+    """Set some attributes of a user, or the password.
+
+    Raises NotFoundError, InvalidEmailError and EmailTakenError.
+    """
+    changes = changes.copy()
+    if "email" in changes:
+        changes["email"] = normalise_email(changes["email"])
+    if "password" in changes:
+        changes["hashed_password"] = hash_password(changes.pop("password"))
+    try:
+        with uow:
+            user = uow.users.get_one(user_id, for_update=True)
+            for name, value in changes.items():
+                setattr(user, name, value)
+    except DuplicateError:
+        raise EmailTakenError from None
+    return user
+
+
+def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
+    """Remove a user and, by the foreign key, their files; raises NotFoundError."""
+    with uow:
+        uow.users.delete(uow.users.get_one(user_id))
+
+
+def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
+    """Return the active user with this address and password, or None."""
+    user = get_user_by_email(uow, email)
+    if user is None:
+        # As much work as checking a password: the time does not tell which addresses are known.
+        hash_password(password)
+        return None
+    is_right = verify_password(password, user.hashed_password)
+    return user if is_right and user.is_active else None
+
+
+def add_file(uow: UnitOfWork, file: File) -> File:
+    """Store what is known about a user's file; raises NotFoundError if there is no such user."""
+    try:
+        with uow:
+            uow.files.add(file)
+    except ReferenceMissingError:
+        raise NotFoundError(f"No user has the id {file.user_id}.") from None
+    return file
+
+
+def read_file(uow: UnitOfWork, file_id: UUID) -> Row[Any]:
+    """Return one file; raises NotFoundError."""
+    with uow.read_only():
+        return uow.files.read_one(file_id)
+
+
+def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int) -> Page[Row[Any]]:
+    """Return a page of a user's files, oldest first; raises NotFoundError, InvalidCursorError."""
+    with uow.read_only():
+        uow.users.read_one(user_id)
+        return uow.files.page(File.user_id == user_id, after=after, limit=limit)
+
+
+def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
+    """Remove a file; raises NotFoundError."""
+    with uow:
+        uow.files.delete(uow.files.get_one(file_id))
