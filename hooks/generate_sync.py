@@ -48,9 +48,7 @@ LIBRARIES = {"collections.abc", "contextlib", "httpx", "httpx2", "typing", *HOME
 TEXT, REMOVED_END, ADDED_END = "\x00", "\x01", "\x02"
 TEXT_MARK = re.compile(f"{TEXT}(\\d+){TEXT}")
 # An f-string is one text on every Python; that is why this is not tokenize.
-TEXTS = re.compile(
-    r"""(?:\b[A-Za-z]{1,2})?("{3}|'{3}|["'])(?:\\.|(?!\1)[^\\])*\1|#[^\n]*""", re.DOTALL
-)
+TEXTS = re.compile(r"""("{3}|'{3}|["'])(?:\\.|(?!\1)[^\\])*\1|#[^\n]*""", re.DOTALL)
 BALANCED = r"[^()\[\]{}]*"
 for _ in range(6):
     BALANCED = rf"(?:[^()\[\]{{}}]|[(\[{{]{BALANCED}[)\]}}])*"
@@ -69,7 +67,7 @@ RENAMED_WORD = re.compile(rf"\b(?:{'|'.join(RENAMES)})\b")
 ASYNC_WORD = re.compile(r"(?<!\band )(?<!\bor )\b([Aa])sync(?:hronous)? (?!and |or )([`\w])")
 ARTICLE = re.compile(r"\b([Aa])n (`*(?:async(?:hronous)? `*\w+|\w*[Aa]sync\w*))")
 LEFTOVER = re.compile(
-    r"\w*(?:async|await|coroutine|greenlet)\w*|\b(?:aio\w*|anyio|event loop|ASGITransport"
+    r"\b\w*(?:async|await|coroutine|greenlet)\w*|\b(?:aio\w*|anyio|event loop|ASGITransport"
     r"|loop_scope|run_sync|sync_engine|sync_session)\b",
     re.IGNORECASE,
 )
@@ -82,7 +80,6 @@ PLACEHOLDER = "package_name_of_thirty_letters"
 RUFF_CONFIG = f"""
 line-length = 100
 respect-gitignore = false
-src = []
 target-version = "py311"
 [lint]
 select = ["I", "F401", "C416", "PIE790", "SIM110", "UP028"]

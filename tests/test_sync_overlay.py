@@ -402,6 +402,7 @@ def test_the_way_to_the_sync_object_goes(template: Template, source: str, twin: 
     ("source", "twin"),
     [
         ("(await x.f(1)).all()", "x.f(1).all()"),
+        ("(await x.f([{1: g(h[i(2)])}])).y", "x.f([{1: g(h[i(2)])}]).y"),
         ("not (await x.f([1], {2: 3})).y", "not x.f([1], {2: 3}).y"),
         ('(await x.f(")")).y', 'x.f(")").y'),
         ("(await (await x.f()).g()).h()", "x.f().g().h()"),
@@ -475,16 +476,17 @@ def test_code_inside_an_fstring_is_rewritten(template: Template) -> None:
 
 def test_strings_and_comments_hide_code(template: Template) -> None:
     source = '''\
-"""A docstring with "quotes", a # sign and \\""" in it."""
+"""Called "an async session", after a # sign an async session, \\""" an async session."""
 
-x = "it's (", 'a "# [', ""  # ) "not a string
+x = "it's (", 'a "# [', ""  # ) "not a string, but an async session
 y = """
 (  # \'\'\'
 """
-z = "\\\\", "'(\\"("
+z = "\\\\", "'(\\" an async session", r"\\d an async session"
 aiter(x)
 '''
-    assert template.twin_of(source) == source.replace("aiter", "iter")
+    twin = source.replace("an async", "a").replace("aiter", "iter")
+    assert template.twin_of(source) == twin
 
 
 # What ruff does
@@ -533,12 +535,14 @@ def test_no_other_ruff_settings_count(
 ) -> None:
     for folder in (tmp_path, template.folder):
         (folder / "ruff.toml").write_text("line-length = 30\nexclude = ['*.py']\n")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("*\n")
     scratch = tmp_path / "build"
     scratch.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    source = f"async def f(x):\n    return [{'a' * 40}, x]\n"
-    assert template.twin_of(source) == source.replace("async ", "")
+    source = f"async def f(x):\n    async for y in x.{'a' * 40}:\n        yield y\n"
+    assert template.twin_of(source) == f"def f(x):\n    yield from x.{'a' * 40}\n"
 
 
 # Refusals
@@ -595,6 +599,11 @@ def test_an_async_generator_is_asked_to_be_an_iterator(template: Template) -> No
     assert "module.py:3: `AsyncGenerator` has no sync form: use AsyncIterator" in (
         template.refusal_of(source)
     )
+
+
+def test_lines_are_those_of_the_source_whatever_was_split_before(template: Template) -> None:
+    source = "from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession\nx = asyncio\n"
+    assert template.refusal_of(source).startswith("module.py:2: `asyncio`")
 
 
 def test_lines_are_those_of_the_source_whatever_was_joined_before(template: Template) -> None:
@@ -859,6 +868,16 @@ def test_a_hand_written_file_must_be_in_both_overlays(
     code, out, err = template.run(*options)
     assert (code, out) == (2, "")
     assert err.startswith("web/lifespan.py: in HAND_WRITTEN")
+
+
+def test_a_hand_written_pair_elsewhere_does_not_count(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "HAND_WRITTEN", {"conftest.py"})
+    for overlay in (ASYNC, SYNC, "{% if web_sync %}src{% endif %}"):
+        template.write("x = 1\n", "conftest.py", overlay)
+    template.write("x = 1\n", "module.py", "{% if web_async %}src{% endif %}")
+    assert template.run()[2].startswith("conftest.py: in HAND_WRITTEN, so write it in")
 
 
 # Both forms at work

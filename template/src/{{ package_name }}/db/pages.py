@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from uuid import UUID
 from .errors import InvalidCursorError
 
 T = TypeVar("T")
+
+_UNREADABLE = (ValueError, TypeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("a cursor holds texts")
         return [_PARSERS[kind](text) for kind, text in zip(types, texts, strict=True)]
-    except (ValueError, TypeError, ArithmeticError, binascii.Error):
+    except _UNREADABLE:
         raise InvalidCursorError("The cursor is not one that this service made.") from None
 
 

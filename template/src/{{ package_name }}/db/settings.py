@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from .runtime import DRIVERS, IS_ASYNC
 
 _ALIASES = {"postgres": "postgresql"}
+_NO_URL = (ArgumentError, ValueError)
 
 
 class SettingsError(Exception):
@@ -95,7 +96,7 @@ def parse_url(text: str) -> URL:
     """Return the URL with this project's driver; raises a ValueError that does not repeat it."""
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):
+    except _NO_URL:
         raise ValueError("is not a database URL such as sqlite:///./app.db") from None
     backend, _, driver = url.drivername.partition("+")
     backend = _ALIASES.get(backend, backend)

@@ -1,0 +1,80 @@
+"""Resources for tests: a renderer, a PostgreSQL server, and an environment without surprises."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from rendering import ROOT, Renderer, locked, snapshot
+
+POSTGRES = ROOT / "template" / "{% if use_postgresql %}tests{% endif %}" / "postgres.py"
+
+# What a developer has set for other purposes must not reach the projects under test.
+FOREIGN = ("DATABASE_", "COPIER_", "ENVIRONMENT", "PYTEST_ADDOPTS", "PYTHONDONTWRITEBYTECODE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one server for all workers, which inherit its address."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN):
+            del os.environ[name]
+    os.environ |= {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "COPIER_SETTINGS_PATH": str(ROOT / "tests" / "no-copier-settings.yml"),
+    }
+    if hasattr(config, "workerinput") or "TEST_POSTGRES_URL" in os.environ:
+        return
+    postgres = load_postgres()
+    try:
+        server = postgres.start_postgres()
+    except postgres.PostgresError as error:
+        os.environ["PLINTH_POSTGRES_ERROR"] = f"{error} ({postgres.HOW_TO_GET_POSTGRES})"
+        return
+    os.environ["TEST_POSTGRES_URL"] = server.url
+    config.add_cleanup(server.stop)
+
+
+def load_postgres() -> ModuleType:
+    """Return the module that projects get for their tests."""
+    spec = importlib.util.spec_from_file_location("rendered_postgres", POSTGRES)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def renderer(shared: Path) -> Renderer:
+    with locked(shared / "snapshot.lock"):
+        template = shared / "template"
+        if not template.exists():
+            (shared / "template.part").mkdir()
+            snapshot(shared / "template.part").rename(template)
+    return Renderer(shared)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """The address of a server on which databases can be made."""
+    if "TEST_POSTGRES_URL" in os.environ:
+        return os.environ["TEST_POSTGRES_URL"]
+    reason = os.environ["PLINTH_POSTGRES_ERROR"]
+    if "CI" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)

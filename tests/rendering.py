@@ -1,0 +1,153 @@
+"""Renders projects for the tests, once for each set of answers, from the working tree as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ANSWERS = ROOT / "tests" / "answers"
+Answers = Mapping[str, Any]
+
+# The answers that change what is rendered, and what can be chosen for each.
+AXES: dict[str, Sequence[Any]] = {
+    "database": ["postgresql", "sqlite"],
+    "sessions": ["async", "sync"],
+    "web": ["fastapi", "none"],
+    "examples": [
+        list(chosen)
+        for size in range(4)
+        for chosen in itertools.combinations(["items", "accounts", "tasks"], size)
+    ],
+}
+# Answers that change a few lines only: spread over the combinations.
+SPREAD: dict[str, Sequence[str]] = {
+    "python": ["3.11", "3.12", "3.13", "3.14"],
+    "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "proprietary"],
+    "env_prefix": ["", "SHOP_"],
+    # The longest name that is allowed, and a short one: no line may wrap otherwise.
+    "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
+}
+
+
+def combinations() -> list[dict[str, Any]]:
+    """Return every valid combination of answers, the spread answers varied along."""
+    found = []
+    for number, values in enumerate(itertools.product(*AXES.values())):
+        answers = dict(zip(AXES, values, strict=True))
+        for step, (name, choices) in enumerate(SPREAD.items()):
+            answers[name] = choices[(number + number // 8 + step) % len(choices)]
+        found.append(answers)
+    return found
+
+
+def pairwise() -> list[dict[str, Any]]:
+    """Return few combinations in which every pair of answers occurs, chosen greedily."""
+    everything = combinations()
+    missing = {pair for answers in everything for pair in _pairs(answers)}
+    chosen = []
+    while missing:
+        best = max(everything, key=lambda answers: len(missing & _pairs(answers)))
+        chosen.append(best)
+        missing -= _pairs(best)
+    return chosen
+
+
+def _pairs(answers: Answers) -> set[tuple[str, str]]:
+    named = [f"{name}={answers[name]}" for name in AXES]
+    return set(itertools.combinations(named, 2))
+
+
+def name_of(answers: Answers) -> str:
+    """Return a short name of a combination, for the ids of tests."""
+    examples = "+".join(answers["examples"]) or "bare"
+    return f"{answers['database']}-{answers['sessions']}-{answers['web']}-{examples}"
+
+
+def named_answers(name: str) -> dict[str, Any]:
+    """Return the answers kept in tests/answers/."""
+    loaded: dict[str, Any] = yaml.safe_load((ANSWERS / f"{name}.yml").read_text())
+    return loaded
+
+
+def snapshot(folder: Path) -> Path:
+    """Return a git repository with the working tree's files, tagged as a version."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    git(folder, "init", "--quiet")
+    commit(folder, "snapshot")
+    git(folder, "tag", "99.0.0")
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+class Renderer:
+    """Renders from a snapshot, into folders that all workers of a test run share."""
+
+    def __init__(self, shared: Path) -> None:
+        self.shared = shared
+        self.template = shared / "template"
+
+    def render(self, answers: Answers) -> Path:
+        """Return a project that tests must not change."""
+        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:12]
+        target = self.shared / f"rendered-{key}"
+        with locked(self.shared / f"{key}.lock"):
+            if not target.exists():
+                self.copy(answers, target.with_suffix(".part"))
+                target.with_suffix(".part").rename(target)
+        return target
+
+    def copy(self, answers: Answers, target: Path) -> Path:
+        """Render into a folder that belongs to the test; never with unsafe features."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            copier.run_copy(
+                str(self.template),
+                target,
+                data=dict(answers),
+                defaults=True,
+                quiet=True,
+                unsafe=False,
+            )
+        return target
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        flock(file, LOCK_EX)
+        yield
