@@ -83,7 +83,8 @@ respect-gitignore = false
 target-version = "py311"
 [lint]
 select = ["I", "F401", "C416", "PIE790", "SIM110", "UP028"]
-isort.known-first-party = ["{PLACEHOLDER}", "migrations", "tests"]
+isort.known-first-party = ["{PLACEHOLDER}"]
+isort.known-local-folder = ["tests"]
 """
 OVERLAY = re.compile(r"\{% if (\w*?)a?sync(\w*) %\}(.+)\{% endif %\}")
 

@@ -66,7 +66,8 @@ def pairwise() -> list[dict[str, Any]]:
 
 
 def _pairs(answers: Answers) -> set[tuple[str, str]]:
-    named = [f"{name}={answers[name]}" for name in AXES]
+    named = [f"{name}={answers[name]}" for name in ("database", "sessions", "web")]
+    named += [f"{name}={name in answers['examples']}" for name in ("items", "accounts", "tasks")]
     return set(itertools.combinations(named, 2))
 
 

@@ -6,6 +6,7 @@ With --once it stops after the answers; without, it serves until Ctrl-C.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -92,7 +93,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
         server.send_signal(signal.SIGINT)
     for number in (signal.SIGINT, signal.SIGKILL):
         try:
-            subprocess.os.killpg(server.pid, number)
+            os.killpg(server.pid, number)
         except ProcessLookupError:
             break
         try:
@@ -102,8 +103,6 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def environment(port: int) -> dict[str, str]:
-    import os
-
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_")}
     return kept | {"PORT": str(port), "ENVIRONMENT": "development"}
 

@@ -10,12 +10,14 @@ DataLayerError
 ├── InvalidCursorError       a page was asked for with a cursor that this service did not make
 ├── ReadOnlyError            a write was tried in a read-only unit of work
 └── UnavailableError         the database cannot be reached, is busy, or took too long
+    └── SchemaBehindError    a table or column is missing: migrations have not run
 
 Subclass these in features, and the web layer answers with the right status by itself.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from sqlalchemy import exc
@@ -62,6 +64,10 @@ class UnavailableError(DataLayerError):
     """The database cannot be reached, is busy, or took too long; trying again may help."""
 
 
+class SchemaBehindError(UnavailableError):
+    """A table or column does not exist, because migrations have not run."""
+
+
 def translate(error: BaseException) -> DataLayerError | None:
     """Return what an error of SQLAlchemy means here; None if it is a programming error.
 
@@ -100,12 +106,15 @@ _SQLSTATES: dict[str, tuple[type[DataLayerError], str]] = {
     "23503": (ReferenceMissingError, "A row that must exist does not, or is still referred to."),
     "23": (InvalidValueError, "A value is missing or refused by a check."),
     "22": (InvalidValueError, "A value does not fit its column."),
+    "54": (InvalidValueError, "A value is larger than the database can hold."),
     "40": (StaleError, "Another transaction changed the same rows; try again."),
     "55P03": (UnavailableError, "The database is busy: a lock was not free in time."),
     "57": (UnavailableError, "The database took too long or is shutting down."),
     "08": (UnavailableError, "The database cannot be reached."),
     "53": (UnavailableError, "The database has no room for another connection."),
     "28": (UnavailableError, "The database refuses the credentials."),
+    "42P01": (SchemaBehindError, "The schema is behind: migrations must run."),
+    "42703": (SchemaBehindError, "The schema is behind: migrations must run."),
     "3D000": (UnavailableError, "The database does not exist."),
     "25006": (ReadOnlyError, "The database accepts no writes here."),
 }
@@ -138,10 +147,15 @@ _SQLITE_CODES: dict[int, tuple[type[DataLayerError], str]] = {
     sqlite3.SQLITE_READONLY: (ReadOnlyError, "The database file accepts no writes."),
 }
 
+# SQLite has no code of its own for these.
+_MISSING = re.compile(r"no such (table|column)|table \S+ has no column")
+
 
 def _translate_sqlite(error: sqlite3.Error) -> DataLayerError | None:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return None
+    if code == sqlite3.SQLITE_ERROR and _MISSING.match(str(error)):
+        return SchemaBehindError("The schema is behind: migrations must run.")
     known = _SQLITE_CONSTRAINTS.get(code) or _SQLITE_CODES.get(code & 0xFF)
     return known[0](known[1]) if known else None

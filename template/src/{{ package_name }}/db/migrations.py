@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from alembic import command, context
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
-from alembic.script import ScriptDirectory, write_hooks
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
 
@@ -184,10 +181,3 @@ def _folder() -> Path:
     package = Path(__file__).resolve().parents[1]
     inside_wheel = package / "migrations"
     return inside_wheel if inside_wheel.exists() else package.parents[1] / "migrations"
-
-
-@write_hooks.register("format")
-def _format(path: str, options: dict[str, Any]) -> None:
-    if find_spec("ruff") is not None:
-        for arguments in (["check", "--quiet", "--select=I", "--fix"], ["format", "--quiet"]):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, path], check=True)

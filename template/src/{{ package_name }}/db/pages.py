@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -48,13 +48,20 @@ def _parse_datetime(text: str) -> datetime:
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
         raise ValueError("a cursor's time has a zone")
+    return value.astimezone(UTC)
+
+
+def _parse_int(text: str) -> int:
+    value = int(text)
+    if abs(value) >= 1 << 63:
+        raise ValueError("no column holds so large a number")
     return value
 
 
 # A column of another type cannot be the key of a page.
 _PARSERS: dict[type, Any] = {
     UUID: UUID,
-    int: int,
+    int: _parse_int,
     str: str,
     Decimal: Decimal,
     datetime: _parse_datetime,

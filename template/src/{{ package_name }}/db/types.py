@@ -45,6 +45,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
     migration_type = "sa.DateTime(timezone=True)"
 
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "sqlite":
             return dialect.type_descriptor(_SQLITE_UTC)
@@ -76,6 +80,10 @@ class ExactDecimal(TypeDecorator[Decimal]):
         self.scale = scale
 
     @property
+    def python_type(self) -> type[Decimal]:
+        return Decimal
+
+    @property
     def migration_type(self) -> str:
         numeric = f"sa.Numeric({self.precision}, {self.scale})"
         return f'{numeric}.with_variant(sa.BigInteger(), "sqlite")'
@@ -102,7 +110,7 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
 
 class JSONString(TypeDecorator[Any]):
-    """JSON: JSONB on PostgreSQL, text elsewhere. Change it by assigning a new value."""
+    """JSON: JSONB on PostgreSQL, text elsewhere. Assign a new object; never change one in place."""
 
     impl = Text
     cache_ok = True

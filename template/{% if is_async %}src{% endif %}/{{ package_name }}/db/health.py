@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .engine import Database
-from .errors import UnavailableError, translate
+from .errors import SchemaBehindError, translate
 from .settings import DatabaseSettings
 
 
@@ -21,10 +21,9 @@ async def current_heads(database: Database) -> frozenset[str]:
             return frozenset(rows)
     except SQLAlchemyError as error:
         problem = translate(error)
-        if isinstance(problem, UnavailableError):
-            raise problem from error
-        # The server answered: there is no such table.
-        return frozenset()
+        if isinstance(problem, SchemaBehindError):
+            return frozenset()
+        raise problem or error from error
 
 
 async def read_heads(settings: DatabaseSettings) -> frozenset[str]:

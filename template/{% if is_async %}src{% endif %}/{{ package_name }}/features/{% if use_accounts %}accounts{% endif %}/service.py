@@ -74,7 +74,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -
 async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Remove a user and, by the foreign key, their files; raises NotFoundError."""
     async with uow:
-        await uow.users.delete(await uow.users.get_one(user_id))
+        await uow.users.delete(await uow.users.get_one(user_id, for_update=True))
 
 
 async def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
@@ -116,4 +116,4 @@ async def list_files(
 async def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
     """Remove a file; raises NotFoundError."""
     async with uow:
-        await uow.files.delete(await uow.files.get_one(file_id))
+        await uow.files.delete(await uow.files.get_one(file_id, for_update=True))

@@ -43,4 +43,4 @@ async def change_item(uow: UnitOfWork, item_id: UUID, changes: dict[str, Any]) -
 async def delete_item(uow: UnitOfWork, item_id: UUID) -> None:
     """Remove an item; raises NotFoundError."""
     async with uow:
-        await uow.items.delete(await uow.items.get_one(item_id))
+        await uow.items.delete(await uow.items.get_one(item_id, for_update=True))

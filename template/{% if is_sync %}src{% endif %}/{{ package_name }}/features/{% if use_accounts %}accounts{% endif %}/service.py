@@ -74,7 +74,7 @@ def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User
 def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Remove a user and, by the foreign key, their files; raises NotFoundError."""
     with uow:
-        uow.users.delete(uow.users.get_one(user_id))
+        uow.users.delete(uow.users.get_one(user_id, for_update=True))
 
 
 def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
@@ -114,4 +114,4 @@ def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int)
 def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
     """Remove a file; raises NotFoundError."""
     with uow:
-        uow.files.delete(uow.files.get_one(file_id))
+        uow.files.delete(uow.files.get_one(file_id, for_update=True))

@@ -43,4 +43,4 @@ def change_item(uow: UnitOfWork, item_id: UUID, changes: dict[str, Any]) -> Item
 def delete_item(uow: UnitOfWork, item_id: UUID) -> None:
     """Remove an item; raises NotFoundError."""
     with uow:
-        uow.items.delete(uow.items.get_one(item_id))
+        uow.items.delete(uow.items.get_one(item_id, for_update=True))

@@ -12,7 +12,7 @@ from ..schemas import Name, Text, optional
 from .models import Role
 
 Email = Annotated[Text, StringConstraints(max_length=254)]
-Password = Annotated[Text, StringConstraints(min_length=8, max_length=128), Field(repr=False)]
+Password = Annotated[str, StringConstraints(min_length=8, max_length=128), Field(repr=False)]
 Filename = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\\\x00-\x1f\x7f]*$")
 ]

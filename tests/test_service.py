@@ -1,0 +1,317 @@
+"""Rendered projects live: they migrate, seed, serve, and pass their own tests on real databases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import Project, ask, free_port, postgres_database, wait_for
+from rendering import Answers, Renderer, name_of, pairwise
+
+SOME = pytest.mark.parametrize("answers", pairwise(), ids=name_of)
+BASE: dict[str, Any] = {
+    "package_name": "shop",
+    "database": "postgresql",
+    "web": "fastapi",
+    "examples": ["items", "accounts", "tasks"],
+}
+SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/service.db"
+    else:
+        with postgres_database(request.getfixturevalue("postgres_url")) as made:
+            yield made
+
+
+def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -> Project:
+    """Return a copy of a rendered project that the test may change."""
+    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    return Project(folder, {"package_name": "my_service", **answers}, url)
+
+
+@SOME
+def test_its_own_tests_pass(
+    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str
+) -> None:
+    project = project_at(renderer, tmp_path, "", answers)
+    plugins = ["-p", "no:asyncio"] if answers["sessions"] == "sync" else []
+
+    output = project.run("pytest", "-p", "no:cacheprovider", *plugins)
+
+    assert "skipped" not in output
+    assert "failed" not in output
+
+
+@SOME
+def test_it_migrates_seeds_and_checks(
+    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str
+) -> None:
+    urls = [f"sqlite:///{tmp_path}/a.db"]
+    with postgres_database(postgres_url) as made:
+        if answers["database"] == "postgresql":
+            urls.append(made)
+        for number, url in enumerate(urls):
+            project = project_at(renderer, tmp_path / str(number), url, answers)
+            project.run("alembic", "upgrade", "head")
+            project.run("alembic", "check")
+            project.run(project.package, "seed")
+            project.run(project.package, "seed")
+            assert "up to date" in project.run(project.package, "check")
+            project.run("alembic", "downgrade", "base")
+            project.run("alembic", "upgrade", "head")
+
+
+@SESSIONS
+def test_it_serves_on_either_database_by_the_url_alone(
+    renderer: Renderer, tmp_path: Path, sessions: str, url: str
+) -> None:
+    project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
+    with project.serve() as address:
+        assert ask(f"{address}/health/ready")[0] == 503
+        status, problem = ask(f"{address}/items")
+        assert (status, problem["detail"]) == (503, "The schema is behind: migrations must run.")
+        project.run("shop", "migrate")
+        assert ask(f"{address}/health/ready")[0] == 200
+        status, item = ask(f"{address}/items", {"name": "Lamp"})
+        assert status == 201
+        assert ask(f"{address}/items/{item['id']}") == (200, item)
+        user = {"email": "Ada@Example.com", "password": "correct horse", "full_name": "Ada"}
+        assert ask(f"{address}/users", user)[0] == 201
+        assert ask(f"{address}/users", user | {"email": "ada@example.COM"})[0] == 409
+        status, task = ask(
+            f"{address}/tasks", {"type": "sql", "configuration": {"a": 1}, "created_by": "ada"}
+        )
+        assert status == 201
+        assert ask(f"{address}/tasks/{task['id']}/events")[0] == 200
+        assert ask(f"{address}/items", {"name": ""})[0] == 422
+
+
+@SESSIONS
+def test_running_requests_finish_when_it_is_told_to_stop(
+    renderer: Renderer, tmp_path: Path, sessions: str
+) -> None:
+    project = project_at(
+        renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", BASE | {"sessions": sessions}
+    )
+    project.run("shop", "migrate")
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shop", "serve"],
+        cwd=project.folder,
+        env=project.environment(PORT=str(port)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/live")[0] == 200, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert "Application shutdown complete" in output
+    assert "Traceback" not in output
+
+
+@SESSIONS
+def test_a_second_migration_that_alters_a_column_keeps_the_rows(
+    renderer: Renderer, tmp_path: Path, sessions: str, url: str
+) -> None:
+    project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
+    project.run("alembic", "upgrade", "head")
+    project.run("shop", "seed", "--rows=5")
+    edit(
+        project.folder / "src/shop/features/accounts/models.py",
+        "full_name: Mapped[str] = mapped_column(String(255))",
+        "full_name: Mapped[str | None] = mapped_column(String(300))\n"
+        "    nickname: Mapped[str | None] = mapped_column(String(50), index=True)",
+    )
+
+    project.run("alembic", "revision", "--autogenerate", "-m", "add a column")
+    (written,) = (project.folder / "migrations/versions").glob("*_add_a_column_*.py")
+    assert "add_column" in written.read_text()
+    project.run("ruff", "check", "--no-cache", "migrations")
+    project.run("ruff", "format", "--no-cache", "--check", "migrations")
+    project.run("alembic", "upgrade", "head")
+    project.run("alembic", "check")
+
+    # The users were rebuilt on SQLite: their files and items must still be there.
+    count = (
+        "import sys; from sqlalchemy import create_engine, text; "
+        "e = create_engine(sys.argv[1]).connect(); "
+        "print(*(e.scalar(text(f'SELECT count(*) FROM {t}')) for t in ('users','files','items')))"
+    )
+    sync_url = url.replace("postgresql://", "postgresql+psycopg://")
+    done = subprocess.run(
+        [sys.executable, "-c", count, sync_url], capture_output=True, text=True, check=True
+    )
+    users, files, items = map(int, done.stdout.split())
+    assert users == 5
+    assert files >= 5
+    assert items == 5
+    project.run("alembic", "downgrade", "-1")
+    project.run("alembic", "upgrade", "+1")
+
+
+@SESSIONS
+def test_autogenerate_finds_nothing_in_an_unchanged_project(
+    renderer: Renderer, tmp_path: Path, sessions: str, url: str
+) -> None:
+    project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
+    project.run("alembic", "upgrade", "head")
+    project.run("alembic", "revision", "--autogenerate", "-m", "nothing")
+    (written,) = (project.folder / "migrations/versions").glob("*_nothing_*.py")
+    assert written.read_text().count("    pass") == 2
+    assert "Create the initial tables" in project.run("alembic", "history")
+
+
+@SESSIONS
+def test_a_failing_migration_leaves_nothing_and_passes_once_repaired(
+    renderer: Renderer, tmp_path: Path, sessions: str, url: str
+) -> None:
+    project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
+    project.run("alembic", "upgrade", "head")
+    project.run("alembic", "revision", "-m", "broken")
+    (written,) = (project.folder / "migrations/versions").glob("*_broken_*.py")
+    good = 'op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))'
+    edit(written, "    pass", f"    {good}\n    op.execute('SELEC')", count=1)
+
+    assert project.try_run("alembic", "upgrade", "head").returncode != 0
+    assert "0001" in project.run("alembic", "current")
+    edit(written, "    op.execute('SELEC')", "")
+    project.run("alembic", "upgrade", "head")
+
+
+@SESSIONS
+def test_the_same_url_serves_two_processes_that_migrate_at_once(
+    renderer: Renderer, tmp_path: Path, sessions: str, url: str
+) -> None:
+    project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            cwd=project.folder,
+            env=project.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+
+
+WRONG: Sequence[tuple[dict[str, str], str]] = [
+    ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: is not a database URL"),
+    ({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"}, "The database cannot be reached"),
+    ({"DATABASE_URL": "postgresql://u:s3cret@no.such.host.invalid/x"}, "cannot be reached"),
+    ({"DATABASE_URL": "sqlite:////no/such/folder/x.db"}, "The database file cannot be opened"),
+    ({"DATABASE_POOL_SIZE": "many"}, "DATABASE_POOL_SIZE: "),
+    ({"ENVIRONMENT": "moon"}, "ENVIRONMENT: "),
+]
+
+
+@SESSIONS
+@pytest.mark.parametrize(("variables", "line"), WRONG)
+def test_what_is_wrong_is_said_in_one_line(
+    renderer: Renderer,
+    tmp_path: Path,
+    sessions: str,
+    variables: dict[str, str],
+    line: str,
+) -> None:
+    answers = BASE | {"sessions": sessions}
+    project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
+    commands = [["shop", "migrate"], ["shop", "check"], ["alembic", "upgrade", "head"]]
+    for command in commands:
+        done = project.try_run(*command, **variables)
+        said = done.stderr.splitlines()
+        assert done.returncode != 0
+        assert line in done.stderr
+        assert len(said) == 1, said
+        assert "s3cret" not in done.stdout + done.stderr
+    if "DATABASE_URL" not in variables:
+        done = project.try_run("shop", "serve", **variables)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+
+
+@SESSIONS
+def test_its_tests_leave_the_developers_database_alone(
+    renderer: Renderer, tmp_path: Path, sessions: str
+) -> None:
+    answers = BASE | {"sessions": sessions, "database": "sqlite"}
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/dev.db", answers)
+    project.run("shop", "migrate")
+    project.run("shop", "seed")
+    (project.folder / ".env").write_text(f"DATABASE_URL={project.url}\n")
+    before = (tmp_path / "dev.db").read_bytes()
+    plugins = ["-p", "no:asyncio"] if sessions == "sync" else []
+
+    project.run("pytest", "-p", "no:cacheprovider", *plugins, "tests/features", "tests/web")
+
+    assert (tmp_path / "dev.db").read_bytes() == before
+    assert not list(project.folder.glob("*.db"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@SESSIONS
+def test_the_makefile_does_all_of_its_own_set_up(
+    renderer: Renderer,
+    tmp_path: Path,
+    database: str,
+    sessions: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TEST_POSTGRES_URL", raising=False)
+    answers = {"package_name": "shop", "database": database, "sessions": sessions}
+    project = renderer.copy(answers, tmp_path / "shop")
+    done = make(project, "test")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+    done = make(project, "check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    port = free_port()
+    variables = Project(project, answers, "").environment(PORT=str(port))
+    del variables["DATABASE_URL"], variables["PYTHONPATH"]
+    server = subprocess.Popen(
+        ["make", "run"],
+        cwd=project,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/ready")[0] == 200, server)
+        status, page = ask(f"http://127.0.0.1:{port}/items")
+        assert status == 200
+        assert len(page["items"]) == 20
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.communicate(timeout=20)
+    left = subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, check=False)
+    assert left.returncode == 1, "make run left processes behind"
+
+
+def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", target], cwd=folder, capture_output=True, text=True, timeout=500, check=False
+    )
+
+
+def edit(path: Path, old: str, new: str, count: int = -1) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, count))
