@@ -42,7 +42,8 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to chang
 
 def load_module() -> ModuleType:
     spec = importlib.util.spec_from_file_location("private_postgres", MODULE)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -132,7 +133,8 @@ def write_program(path: Path, script: str) -> None:
 def test_a_server_answers_and_stopping_it_leaves_nothing(temporary: Path) -> None:
     with postgres.start_postgres() as server:
         footprint = Footprint.of(server.url)
-        assert is_alive(footprint.supervisor) and is_alive(footprint.postmaster)
+        assert is_alive(footprint.supervisor)
+        assert is_alive(footprint.postmaster)
         assert footprint.data.is_relative_to(temporary)
     assert footprint.is_gone()
     assert list(temporary.iterdir()) == []
