@@ -41,13 +41,23 @@ DATABASES = [
 
 # The commands that the systems document, one after another as a person would type them.
 COMMANDS = [
-    ["upgrade", "head"],
-    ["current"],
-    ["history"],
-    ["downgrade", "-1"],
-    ["upgrade", "head"],
+    "alembic upgrade head",
+    "alembic current",
+    "alembic history",
+    "alembic downgrade -1",
+    "alembic upgrade head",
 ]
-RUN_ALEMBIC = "import alembic.config; [alembic.config.main(line.split()) for line in {lines!r}]"
+# One process for many commands, because most of a command's time is to import SQLAlchemy.
+RUN_COMMANDS = """
+import runpy, sys
+for line in sys.argv[1:]:
+    sys.argv = line.split()
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 
 
 @contextmanager
@@ -64,15 +74,15 @@ def project_of(renderer: Renderer, tmp_path: Path, name: str, url: str = "") -> 
     """Return a copy of a system that the test may change; without a URL it uses its file."""
     answers = named_answers(name)
     folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
-    return Project(folder, answers, url, {"TZ": "Asia/Tokyo"})
+    return Project(folder, answers, url)
 
 
-def alembic(project: Project, *lines: str) -> str:
-    """Run command lines of Alembic in one process, and return what they print."""
+def run(project: Project, *lines: str, **variables: str) -> str:
+    """Run modules of Python with their arguments, and return what they print."""
     done = subprocess.run(
-        [sys.executable, "-c", RUN_ALEMBIC.format(lines=lines)],
+        [sys.executable, "-c", RUN_COMMANDS, *lines],
         cwd=project.folder,
-        env=project.environment(),
+        env=project.environment(**variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -82,10 +92,12 @@ def alembic(project: Project, *lines: str) -> str:
     return done.stdout
 
 
-def written_migration(project: Project) -> Path:
-    """Return the newest migration, which is named by its date and time."""
-    written: Path = max((project.folder / "migrations" / "versions").glob("*.py"))
-    assert re.fullmatch(r"\d{8}_\d{4}_[a-z0-9_]+", written.stem)
+def second_migration(project: Project) -> Path:
+    """Return the migration after the initial one; it is named by its date and time."""
+    (written,) = {*(project.folder / "migrations" / "versions").glob("*.py")} - {
+        *(project.folder / "migrations" / "versions").glob("*_create_initial_tables.py")
+    }
+    assert re.fullmatch(r"\d{8}_\d{4}_[a-z_]+_[0-9a-f]{12}", written.stem)
     return written
 
 
@@ -142,10 +154,9 @@ def test_the_documented_commands_work(
         project = project_of(renderer, tmp_path, name, url)
         variables = {"ENVIRONMENT": "dev"}
 
-        output = alembic(project, *(" ".join(line) for line in COMMANDS))
+        output = run(project, *COMMANDS, f"{project.package} seed --rows=3", **variables)
         assert "0001 (head)" in output
         assert "<base> -> 0001 (head), Create the initial tables." in output
-        project.run(project.package, "seed", "--rows=3", **variables)
         with project.serve(**variables) as address:
             use(address, project.answers["examples"])
 
@@ -168,8 +179,8 @@ def use(address: str, examples: list[str]) -> None:
         file = {"filename": "a.pdf", "content_type": "application/pdf", "size": 1}
         assert ask(f"{address}/users/{user['id']}/files", file)[0] == 201
     if "tasks" in examples:
-        body = {"type": "flink_sql", "configuration": {"sql": "SELECT 1"}, "created_by": "ada"}
-        status, task = ask(f"{address}/tasks", body)
+        task_body = {"type": "flink_sql", "configuration": {"sql": "SELECT 1"}, "created_by": "ada"}
+        status, task = ask(f"{address}/tasks", task_body)
         assert status == 201
         for query in ("type=flink_sql", "created_by=ada", "type=flink_sql&status=pending"):
             found = ask(f"{address}/tasks?{query}")[1]["items"]
@@ -224,7 +235,7 @@ def _without_driver(url: str) -> str:
 
 def test_reviewpoint_has_the_documented_tables(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "reviewpoint")
-    alembic(project, "upgrade head")
+    run(project, "alembic upgrade head")
     engine = create_engine(f"sqlite:///{project.folder}/reviewpoint.db")
     schema = inspect(engine)
     columns = {
@@ -253,23 +264,22 @@ def test_reviewpoint_never_waits_for_the_database(renderer: Renderer) -> None:
 
 def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "magnetaraion")
-    alembic(project, "upgrade head")
-    project.run(project.package, "seed", "--rows=3")
-    alembic(project, "revision -m describe_the_items")
+    seed = f"{project.package} seed --rows=3"
+    run(project, "alembic upgrade head", seed, "alembic revision -m describe_the_items")
     fill = "UPDATE items SET description = 'about ' || name"
     empty = "UPDATE items SET description = NULL"
-    text = written_migration(project).read_text()
+    text = second_migration(project).read_text()
     for statement in (fill, empty):
         text = text.replace("    pass", f'    op.get_bind().execute(sa.text("{statement}"))', 1)
-    written_migration(project).write_text(text)
+    second_migration(project).write_text(text)
 
     def descriptions() -> set[str | None]:
         with closing(sqlite3.connect(project.folder / "magnetaraion.db")) as connection:
             return {row[0] for row in connection.execute("SELECT description FROM items")}
 
-    alembic(project, "upgrade head")
+    run(project, "alembic upgrade head")
     filled = descriptions()
-    alembic(project, "downgrade -1")
+    run(project, "alembic downgrade -1")
 
     assert len(filled) == 3
     assert all(text and text.startswith("about ") for text in filled)
@@ -278,8 +288,7 @@ def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None
 
 def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "resinkit")
-    alembic(project, "upgrade head")
-    project.run(project.package, "seed", "--rows=5")
+    run(project, "alembic upgrade head", f"{project.package} seed --rows=5")
     before = partial_indexes_and_rows(project)
     models = project.folder / "src" / project.package / "features" / "tasks" / "models.py"
     replace(models, "    description: Mapped[str | None] = mapped_column(Text)\n", "")
@@ -291,10 +300,11 @@ def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_p
         "    last_status: Mapped[TaskStatus | None] = mapped_column(enum_by_value(TaskStatus))",
     )
 
-    alembic(project, "revision --autogenerate -m progress_of_tasks", "upgrade head", "check")
-    written = written_migration(project).read_text()
+    revision = "alembic revision --autogenerate -m progress_of_tasks"
+    run(project, revision, "alembic upgrade head", "alembic check")
+    written = second_migration(project).read_text()
     after = partial_indexes_and_rows(project)
-    alembic(project, "downgrade -1")
+    run(project, "alembic downgrade -1")
 
     assert {"alter_column", "drop_column", "add_column"} <= set(re.findall(r"\w+", written))
     assert project.package not in written, "a migration must not depend on code that changes"
@@ -334,7 +344,7 @@ def rows_of(letters: str) -> list[list[str]]:
     ]
 
 
-def tests_in(path: Path) -> set[str]:
+def functions_in(path: Path) -> set[str]:
     return {
         node.name
         for node in ast.parse(path.read_text()).body
@@ -366,7 +376,7 @@ def test_every_row_is_shown_by_tests_that_exist(renderer: Renderer, name: str) -
             file, _, function = test.removeprefix("T ").partition("::")
             path = (ROOT if test.startswith("T ") else project) / file
             assert path.is_file(), f"{promise}: {test}"
-            assert function in tests_in(path), f"{promise}: {test}"
+            assert function in functions_in(path), f"{promise}: {test}"
 
 
 def test_our_files_are_there(renderer: Renderer) -> None:
