@@ -90,6 +90,7 @@ def _connect_args(settings: DatabaseSettings, statement_timeout: float | None) -
     if statement_timeout is None:
         statement_timeout = settings.database_statement_timeout
     session = {
+        "application_name": __name__.partition(".")[0],
         "timezone": "UTC",
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
         "idle_in_transaction_session_timeout": f"{statement_timeout * 1000:.0f}",

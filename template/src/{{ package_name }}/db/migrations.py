@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,12 @@ def _migrate(metadata: MetaData, connection: Connection) -> None:
         transactional_ddl=True,
         **_options(metadata),
     )
-    if _is_up_to_date(connection.engine):
+    target = _target()
+    if target and _is_at(target, connection.engine):
         return
-    with _lock(connection.engine), context.begin_transaction():
+    with _lock(connection.engine) if target else nullcontext(), context.begin_transaction():
         context.run_migrations()
-        if is_sqlite:
+        if target and is_sqlite:
             _check_foreign_keys(connection)
 
 
@@ -137,18 +138,21 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
     return written or False
 
 
-def _is_up_to_date(engine: Engine) -> bool:
+def _target() -> frozenset[str]:
+    """Return the revisions to reach; none for commands that only look, such as check."""
     try:
         target = context.get_revision_argument()
     except KeyError:
-        # Commands such as check and revision have no target: they do not migrate.
-        return False
+        return frozenset()
+    return frozenset((target,) if isinstance(target, str) else target or ("base",))
+
+
+def _is_at(target: frozenset[str], engine: Engine) -> bool:
     with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
         current = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
-    wanted = (target,) if isinstance(target, str) else tuple(target or ())
-    return bool(wanted) and set(current) == set(wanted) == heads()
+    return frozenset(current) == target == heads()
 
 
 @contextmanager
