@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ FOREIGN = ("DATABASE_", "COPIER_", "ENVIRONMENT", "PYTEST_ADDOPTS", "PYTHONDONTW
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start one server for all workers, which inherit its address."""
+    # A run in the background ignores Ctrl-C, and what it starts would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             del os.environ[name]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rendering import Answers, Renderer, combinations, name_of
+from rendering import ROOT, Answers, Renderer, combinations, name_of
 
 EVERY = pytest.mark.parametrize("answers", combinations(), ids=name_of)
 
@@ -154,6 +154,16 @@ def test_the_constraints_pin_what_each_combination_needs(renderer: Renderer) -> 
         wanted = pyproject["project"]["dependencies"] + pyproject["dependency-groups"]["dev"]
         assert {name_of_requirement(text) for text in wanted} <= pinned, name_of(answers)
         assert "://" not in (project / "constraints.txt").read_text()
+
+
+def test_this_repository_installs_what_all_combinations_need(renderer: Renderer) -> None:
+    wanted = set()
+    for answers in combinations():
+        pyproject = tomllib.loads((renderer.render(answers) / "pyproject.toml").read_text())
+        wanted |= {*pyproject["project"]["dependencies"], *pyproject["dependency-groups"]["dev"]}
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    plain = {text for text in wanted if not text.startswith("sqlalchemy>")}
+    assert set(groups["rendered"]) == plain - set(groups["dev"])
 
 
 def test_rendering_twice_gives_the_same(renderer: Renderer, tmp_path: Path) -> None:

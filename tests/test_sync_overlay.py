@@ -753,11 +753,12 @@ def test_a_package_name_counts_as_thirty_letters(template: Template) -> None:
     assert "not as ruff leaves it" in template.run()[2]
 
 
-def test_tests_and_migrations_are_imported_after_libraries(template: Template) -> None:
+def test_tests_are_imported_after_everything_else(template: Template) -> None:
     source = (
-        "import pytest\n\nfrom migrations import env\nfrom tests import x\n\ny = pytest, env, x\n"
+        "import pytest\n\nfrom {{ package_name }} import zoo\n\nfrom tests import x\n\n"
+        "y = pytest, zoo, x\n"
     )
-    assert template.twin_of(source) == source
+    assert template.twin_of(source, "module.py.jinja") == source
 
 
 # Files and folders

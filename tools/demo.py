@@ -27,6 +27,8 @@ PROJECT = ROOT / ".demo"
 
 def main() -> int:
     once = "--once" in sys.argv[1:]
+    # Ctrl-C works too where a parent told its children to ignore it.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     say(f"rendering the default answers into {PROJECT.relative_to(ROOT)}/")
     # The environment is kept: making it is most of the time.
