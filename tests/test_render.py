@@ -237,6 +237,8 @@ def fingerprint(project: Path, *words: str) -> str:
     """Return a digest of every file, of what is done with them, and of all installed packages."""
     digest = hashlib.sha256(repr((sys.version, packages(), words)).encode())
     for path in files(project):
+        if path.name == ".copier-answers.yml":
+            continue  # It names the folder of this run.
         digest.update(repr((str(path.relative_to(project)), path.read_bytes())).encode())
     return digest.hexdigest()
 

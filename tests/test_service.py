@@ -231,7 +231,7 @@ def test_its_tests_leave_the_developers_database_alone(
         "-p",
         "no:cacheprovider",
         *plugins,
-        "tests/features/items",
+        "tests/features/items/test_service.py",
         "tests/test_commands.py",
     )
 
