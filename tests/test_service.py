@@ -95,7 +95,7 @@ def test_it_serves_on_either_database_by_the_url_alone(
 
 
 @SESSIONS
-def test_running_requests_finish_when_it_is_told_to_stop(
+def test_it_shuts_down_cleanly_when_interrupted(
     renderer: Renderer, tmp_path: Path, sessions: str
 ) -> None:
     project = project_at(

@@ -91,8 +91,7 @@ def answers(url: str) -> bool:
 
 def stop(server: subprocess.Popen[bytes]) -> None:
     """End make and all it started: they share a process group of their own."""
-    if server.poll() is None:
-        server.send_signal(signal.SIGINT)
+    # The second ends what the first could not.
     for number in (signal.SIGINT, signal.SIGKILL):
         try:
             os.killpg(server.pid, number)
