@@ -15,10 +15,50 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psycopg
+
+# One process for many commands, because most of a command's time is to import SQLAlchemy.
+RUN_EACH = """
+import json, os, runpy, sys, tempfile, traceback
+answer = os.dup(1)
+ends = []
+for line, variables in json.load(sys.stdin):
+    sys.argv = line.split()
+    before = dict(os.environ)
+    os.environ |= variables
+    code = 0
+    # Below Python's own files, because Alembic keeps the first ones.
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
+        os.dup2(said.fileno(), 1)
+        os.dup2(complained.fileno(), 2)
+        try:
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        said.seek(0)
+        complained.seek(0)
+        ends.append((code, said.read(), complained.read()))
+    os.environ.clear()
+    os.environ |= before
+with os.fdopen(answer, "w") as file:
+    json.dump(ends, file)
+"""
+
+
+class End(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: object
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +101,35 @@ class Project:
         done = self.try_run(*arguments, **variables)
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
+
+    def try_each(self, *lines: str | tuple[str, Mapping[str, str]]) -> list[End]:
+        """Run modules of Python in one process, each with its variables of the environment."""
+        prefix = self.answers.get("env_prefix", "")
+        calls = [(line, {}) if isinstance(line, str) else line for line in lines]
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_EACH],
+            input=json.dumps(
+                [
+                    (line, {f"{prefix}{name}": value for name, value in variables.items()})
+                    for line, variables in calls
+                ]
+            ),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [End(*end) for end in json.loads(done.stdout)]
+
+    def run_each(self, *lines: str | tuple[str, Mapping[str, str]]) -> str:
+        """Run modules of Python in one process, expect success, and return what they print."""
+        ends = self.try_each(*lines)
+        for line, end in zip(lines, ends, strict=True):
+            assert end.code == 0, f"{line}\n{end.stdout}\n{end.stderr}"
+        return "".join(end.stdout for end in ends)
 
     @contextmanager
     def serve(self, **variables: str) -> Iterator[str]:

@@ -12,10 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import copier
+import pytest
 import yaml
+from copier._main import Worker
+from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "tests" / "answers"
@@ -140,7 +144,8 @@ class Renderer:
         target = self.shared / f"rendered-{key}"
         with locked(self.shared / f"{key}.lock"):
             if not target.exists():
-                self.copy(answers, target.with_suffix(".part"))
+                with quickly():
+                    self.copy(answers, target.with_suffix(".part"))
                 target.with_suffix(".part").rename(target)
         return target
 
@@ -157,6 +162,26 @@ class Renderer:
                 unsafe=False,
             )
         return target
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Compile each text of the template once for all renders; look for no git index to mend."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", _compile_once)
+        patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *_: None)
+        yield
+
+
+_compile = Environment.compile
+_compiled: dict[tuple[Any, ...], CodeType] = {}
+
+
+def _compile_once(environment: Environment, source: Any, *args: Any, **kwargs: Any) -> CodeType:
+    key = (type(environment), source, args, *sorted(kwargs.items()))
+    if key not in _compiled:
+        _compiled[key] = _compile(environment, source, *args, **kwargs)
+    return _compiled[key]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from projects import Project, ask, free_port, postgres_database, wait_for
-from rendering import INSTALLED, Answers, Renderer, name_of, pairwise
+from rendering import INSTALLED, ROOT, Answers, Renderer, locked, name_of, pairwise
 
 SOME = pytest.mark.parametrize("answers", pairwise(), ids=name_of)
 BASE: dict[str, Any] = {
@@ -33,6 +33,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with postgres_database(request.getfixturevalue("postgres_url")) as made:
             yield made
+
+
+@pytest.fixture
+def kept(answers: Answers) -> Iterator[Path]:
+    """A folder that is empty but for the environment of the last run: make sets it up anew."""
+    folder = ROOT / ".cache" / "installed" / name_of(answers)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_suffix(".lock")):
+        for path in folder.iterdir():
+            if path.name not in {".venv", ".uv"}:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (folder / ".venv" / ".done").unlink(missing_ok=True)
+        yield folder
 
 
 def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -> Project:
@@ -61,12 +74,16 @@ def test_the_commands_of_the_documents_work(
     with postgres_database(postgres_url) as made:
         url = made if answers["database"] == "postgresql" else f"sqlite:///{tmp_path}/a.db"
         project = project_at(renderer, tmp_path, url, answers)
-        project.run("alembic", "upgrade", "head")
-        project.run("alembic", "check")
-        project.run(project.package, "seed")
-        assert "up to date" in project.run(project.package, "check")
-        project.run("alembic", "downgrade", "base")
-        assert "0001" not in project.run("alembic", "current")
+        package = project.package
+        said = project.run_each(
+            "alembic upgrade head",
+            "alembic check",
+            f"{package} seed",
+            f"{package} check",
+            "alembic downgrade base",
+        )
+        assert "up to date" in said
+        assert "0001" not in project.run_each("alembic current")
 
 
 @SESSIONS
@@ -123,9 +140,9 @@ def test_a_second_migration_that_alters_a_column_keeps_the_rows(
     renderer: Renderer, tmp_path: Path, sessions: str, url: str
 ) -> None:
     project = project_at(renderer, tmp_path, url, BASE | {"sessions": sessions})
-    project.run("alembic", "upgrade", "head")
-    project.run("shop", "seed", "--rows=5")
-    project.run("alembic", "revision", "--autogenerate", "-m", "nothing")
+    project.run_each(
+        "alembic upgrade head", "shop seed --rows=5", "alembic revision --autogenerate -m nothing"
+    )
     (empty,) = (project.folder / "migrations/versions").glob("*_nothing_*.py")
     assert empty.read_text().count("    pass") == 2
     empty.unlink()
@@ -141,8 +158,7 @@ def test_a_second_migration_that_alters_a_column_keeps_the_rows(
     assert "add_column" in written.read_text()
     project.run("ruff", "check", "--no-cache", "migrations")
     project.run("ruff", "format", "--no-cache", "--check", "migrations")
-    project.run("alembic", "upgrade", "head")
-    project.run("alembic", "check")
+    project.run_each("alembic upgrade head", "alembic check")
 
     # The users were rebuilt on SQLite: their files and items must still be there.
     count = (
@@ -158,8 +174,7 @@ def test_a_second_migration_that_alters_a_column_keeps_the_rows(
     assert users == 5
     assert files >= 5
     assert items == 5
-    project.run("alembic", "downgrade", "-1")
-    project.run("alembic", "upgrade", "+1")
+    project.run_each("alembic downgrade -1", "alembic upgrade +1")
 
 
 @SESSIONS
@@ -173,10 +188,11 @@ def test_a_failing_migration_leaves_nothing_and_passes_once_repaired(
     good = 'op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))'
     edit(written, "    pass", f"    {good}\n    op.execute('SELEC')", count=1)
 
-    assert project.try_run("alembic", "upgrade", "head").returncode != 0
-    assert "0001" in project.run("alembic", "current")
+    failed, current = project.try_each("alembic upgrade head", "alembic current")
+    assert failed.code != 0
+    assert "0001" in current.stdout
     edit(written, "    op.execute('SELEC')", "")
-    project.run("alembic", "upgrade", "head")
+    project.run_each("alembic upgrade head")
 
 
 WRONG: Sequence[tuple[dict[str, str], str]] = [
@@ -190,28 +206,28 @@ WRONG: Sequence[tuple[dict[str, str], str]] = [
 
 
 @SESSIONS
-@pytest.mark.parametrize(("variables", "line"), WRONG)
 def test_what_is_wrong_is_said_in_one_line(
-    renderer: Renderer,
-    tmp_path: Path,
-    sessions: str,
-    variables: dict[str, str],
-    line: str,
+    renderer: Renderer, tmp_path: Path, sessions: str
 ) -> None:
     answers = BASE | {"sessions": sessions}
     project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
-    commands = [["shop", "check"], ["alembic", "upgrade", "head"]]
-    for command in commands:
-        done = project.try_run(*command, **variables)
-        said = done.stderr.splitlines()
-        assert done.returncode != 0
-        assert line in done.stderr
-        assert len(said) == 1, said
-        assert "s3cret" not in done.stdout + done.stderr
-    if "DATABASE_URL" not in variables:
-        done = project.try_run("shop", "serve", **variables)
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
+    calls = [
+        (command, variables, line)
+        for variables, line in WRONG
+        for command in ("shop check", "alembic upgrade head", "shop serve")
+        if command != "shop serve" or "DATABASE_URL" not in variables
+    ]
+
+    ends = project.try_each(*((command, variables) for command, variables, _ in calls))
+
+    for (command, variables, line), end in zip(calls, ends, strict=True):
+        assert end.code not in (0, None), (command, variables)
+        assert line in end.stderr, (command, variables)
+        assert end.stderr.count("\n") == 1, end.stderr
+        assert "s3cret" not in end.stdout + end.stderr
+    # A process of its own shows no more than that.
+    done = project.try_run("shop", "check", DATABASE_URL="nonsense")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 @SESSIONS
@@ -241,11 +257,11 @@ def test_its_tests_leave_the_developers_database_alone(
 
 @pytest.mark.parametrize("answers", INSTALLED, ids=name_of)
 def test_the_makefile_does_all_of_its_own_set_up(
-    renderer: Renderer, tmp_path: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    renderer: Renderer, kept: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_POSTGRES_URL", raising=False)
     answers = {"package_name": "shop", **answers}
-    project = renderer.copy(answers, tmp_path / "shop")
+    project = renderer.copy(answers, kept)
     done = make(project, "test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
