@@ -165,6 +165,25 @@ def test_a_script_that_forgets_to_close_its_database_ends(
     assert run_installed(installed, tmp_path, "-c", script) == "1\n"
 
 
+def test_migrations_run_inside_an_event_loop_and_leave_the_logs_alone(
+    installed: Project, tmp_path: Path
+) -> None:
+    script = (
+        "import asyncio, logging; from shop.db.health import read_heads\n"
+        "from shop.db.migrations import heads, upgrade; from shop.settings import Settings\n"
+        "logging.basicConfig(format='%(message)s'); log = logging.getLogger('before')\n"
+        "async def migrate(settings):\n"
+        "    upgrade(settings)\n"
+        "    log.warning('%s', await read_heads(settings) == heads() != set())\n"
+        "for _ in range(2): asyncio.run(migrate(Settings.load()))"
+    )
+    other = Project(installed.folder, installed.answers, f"sqlite:///{tmp_path}/other.db")
+
+    assert run_installed(
+        other, tmp_path, "-c", f"import sys; sys.stderr = sys.stdout\n{script}"
+    ) == ("True\nTrue\n")
+
+
 # --- Migrations and tests ----------------------------------------------------------------------
 
 
@@ -277,3 +296,108 @@ def test_its_tests_run_on_the_drivers_and_the_migrations_of_production(
         name = driver.partition("+")[2]
         assert name in {"pysqlite"} or name in required
     assert not re.search("psycopg|asyncpg|sqlite", " ".join(pyproject["dependency-groups"]["dev"]))
+
+
+# Runs among the project's own tests, on each of its databases.
+OWN_CHOICES = """
+import pytest
+from sqlalchemy import MetaData, select
+from sqlalchemy.orm import Mapped, mapped_column
+from shop.db.base import Base, HasId
+from shop.db.engine import run_on_connection
+from shop.db.errors import NotFoundError, StaleError
+from shop.db.repository import Repository
+from shop.db.runtime import run
+from shop.db.unit_of_work import UnitOfWork
+
+class Own(Base):
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+
+class Note(HasId, Own):
+    __tablename__ = "notes"
+    text: Mapped[str]
+    hidden: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}
+
+class Notes(Repository[Note]):
+    model = Note
+
+    def query(self):
+        return select(Note).where(~Note.hidden)
+
+@pytest.fixture
+async def database(empty):
+    from shop.db.engine import Database
+    def create(connection):
+        Own.metadata.create_all(connection)
+        connection.commit()
+    run(run_on_connection, empty, create)
+    database = Database(empty)
+    yield database
+    await database.dispose()
+
+async def test_a_version_column(database):
+    first, second, note = UnitOfWork(database), UnitOfWork(database), Note(text="a")
+    async with first:
+        Notes(first.session).add(note)
+    id = note.id
+    async with second:
+        (await Notes(second.session).get_one(id)).text = "theirs"
+    with pytest.raises(StaleError):
+        async with first:
+            first.session.add(note)
+            note.text = "ours"
+    async with second.read_only():
+        assert (await Notes(second.session).read_one(id)).text == "theirs"
+
+async def test_hidden_rows(database):
+    uow, note = UnitOfWork(database), Note(text="a", hidden=True)
+    async with uow:
+        notes = Notes(uow.session)
+        notes.add_all([note, Note(text="b")])
+        await uow.flush()
+        assert await notes.get(note.id) is None
+        assert [found.text for found in await notes.list()] == ["b"]
+        assert (await notes.first(Note.text == "a"), await notes.count()) == (None, 1)
+        assert not await notes.exists(Note.text == "a")
+        assert [row.text for row in (await notes.page()).items] == ["b"]
+        assert [row.text async for row in notes.stream()] == ["b"]
+        with pytest.raises(NotFoundError):
+            await notes.read_one(note.id)
+"""
+# The sync spelling of the same.
+PLAIN = [("async ", ""), ("await ", "")]
+
+
+@pytest.fixture(scope="module", params=["async", "sync"])
+def own_choices(
+    request: pytest.FixtureRequest,
+    renderer: Renderer,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_url: str,
+) -> str:
+    """What the project's test runner says of choices that its owner could make."""
+    answers = BASE | {"sessions": request.param}
+    folder = tmp_path_factory.mktemp("own") / "project"
+    shutil.copytree(renderer.render(answers), folder)
+    tests, plugins = OWN_CHOICES, list[str]()
+    if request.param == "sync":
+        plugins = ["-p", "no:asyncio"]
+        for word, plain in PLAIN:
+            tests = tests.replace(word, plain)
+    (folder / "tests" / "test_own.py").write_text(tests)
+    project = Project(folder, answers, "")
+    arguments = ["-p", "no:cacheprovider", *plugins, "-v", "tests/test_own.py"]
+    return project.try_run("pytest", *arguments).stdout
+
+
+def test_a_version_column_tells_of_the_other_writer(own_choices: str) -> None:
+    for database in ("sqlite", "postgresql"):
+        assert f"test_a_version_column[{database}] PASSED" in own_choices, own_choices
+
+
+def test_rows_that_a_repository_hides_are_hidden_everywhere(own_choices: str) -> None:
+    for database in ("sqlite", "postgresql"):
+        assert f"test_hidden_rows[{database}] PASSED" in own_choices, own_choices
