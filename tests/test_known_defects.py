@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import copier
+import copier.errors
 import pytest
-from projects import Project, postgres_database
+from projects import RUN_COMMANDS, Project, postgres_database
 from rendering import ROOT, Renderer, commit, git
 
 BASE: dict[str, Any] = {
@@ -25,8 +28,6 @@ BASE: dict[str, Any] = {
     "web": "fastapi",
     "examples": ["items", "accounts", "tasks"],
 }
-SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
-COPIER = [sys.executable, "-m", "copier"]
 
 
 # --- The template's own releases ---------------------------------------------------------------
@@ -40,50 +41,49 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def rendered(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project made from the newest commit, which need not have a tag."""
+    folder = tmp_path_factory.mktemp("rendered") / "service"
+    copier.run_copy(str(published), folder, vcs_ref="HEAD", defaults=True, quiet=True)
+    return folder
+
+
 def test_the_documented_command_renders_what_the_repository_holds(
-    published: Path, tmp_path: Path
+    published: Path, rendered: Path, tmp_path: Path
 ) -> None:
     changelog = (published / "CHANGELOG.md").read_text()
     versions = re.findall(r"^## ([\d.]+)(?: \((unreleased)\))?", changelog, re.MULTILINE)
     released = {version for version, mark in versions if not mark}
 
-    copier("copy", "--defaults", str(published), str(tmp_path / "service"))
-    copier("copy", "--defaults", "--vcs-ref=HEAD", str(published), str(tmp_path / "head"))
+    copier.run_copy(str(published), tmp_path / "service", defaults=True, quiet=True)
 
     # Without a version Copier takes the newest tag, so that a change without one reaches nobody.
     assert {tag.removeprefix("v") for tag in git(published, "tag").split()} == released
     if not released or not versions[0][1]:
-        assert differences(tmp_path / "service", tmp_path / "head") == []
+        assert differences(tmp_path / "service", rendered) == []
 
 
 def test_a_project_made_from_an_untagged_state_can_be_updated(
-    published: Path, tmp_path: Path
+    published: Path, rendered: Path
 ) -> None:
-    template = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", str(published), str(template))
-    copier("copy", "--defaults", "--vcs-ref=HEAD", str(template), str(tmp_path / "service"))
-    git(tmp_path / "service", "init", "--quiet")
-    commit(tmp_path / "service", "start")
-    changed = template / "template" / "src" / "{{ package_name }}" / "db" / "types.py"
+    git(rendered, "init", "--quiet")
+    commit(rendered, "start")
+    changed = published / "template" / "src" / "{{ package_name }}" / "db" / "types.py"
     changed.write_text(changed.read_text() + "\n\nNEW = True\n")
-    commit(template, "improve")
+    commit(published, "improve")
 
-    copier("update", "--defaults", "--vcs-ref=HEAD", str(tmp_path / "service"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", copier.errors.MissingFileWarning)
+        copier.run_update(rendered, vcs_ref="HEAD", defaults=True, overwrite=True, quiet=True)
 
-    status = git(tmp_path / "service", "status", "--porcelain").splitlines()
+    status = git(rendered, "status", "--porcelain").splitlines()
     assert [line[3:] for line in status] == [".copier-answers.yml", "src/my_service/db/types.py"]
-
-
-def copier(*arguments: str) -> None:
-    done = subprocess.run(
-        [*COPIER, *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """Return the files of two folders that differ, apart from the answers' file."""
-    compared = filecmp.dircmp(one, other, ignore=[".copier-answers.yml"])
+    compared = filecmp.dircmp(one, other, ignore=[".copier-answers.yml", ".git"])
     found = [*compared.left_only, *compared.right_only, *compared.diff_files]
     for name in compared.common_dirs:
         found += [f"{name}/{inside}" for inside in differences(one / name, other / name)]
@@ -133,9 +133,9 @@ def run_installed(project: Project, folder: Path, *arguments: str) -> str:
 
 
 def test_an_installed_service_brings_its_migrations(installed: Project, tmp_path: Path) -> None:
-    run_installed(installed, tmp_path, "-m", "shop", "migrate")
+    said = run_installed(installed, tmp_path, "-c", RUN_COMMANDS, "shop migrate", "shop check")
 
-    assert "up to date" in run_installed(installed, tmp_path, "-m", "shop", "check")
+    assert "up to date" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -146,8 +146,9 @@ def test_a_migration_can_be_written_where_no_formatter_is_installed(
     missing = "import importlib.util as i; print(i.find_spec('ruff'), i.find_spec('pytest'))"
     assert run_installed(installed, folder, "-c", missing) == "None None\n"
 
-    for line in ("upgrade head", "revision --autogenerate -m first", "upgrade head", "check"):
-        run_installed(installed, folder, "-m", "alembic", *line.split())
+    for lines in (["upgrade head", "revision --autogenerate -m first"], ["upgrade head", "check"]):
+        commands = [f"alembic {line}" for line in lines]
+        run_installed(installed, folder, "-c", RUN_COMMANDS, *commands)
 
     assert len(list((folder / "migrations" / "versions").glob("*_first_*.py"))) == 1
 
@@ -189,20 +190,17 @@ def test_migrations_run_inside_an_event_loop_and_leave_the_logs_alone(
 # --- Migrations and tests ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_the_first_migration_of_a_project_without_examples_can_be_loaded(
-    renderer: Renderer, tmp_path: Path, postgres_url: str, database: str
+    renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:
-    answers = BASE | {"sessions": "sync", "database": database, "web": "none", "examples": []}
-    with postgres_database(postgres_url) as made:
-        url = made if database == "postgresql" else f"sqlite:///{tmp_path}/a.db"
-        folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    answers = BASE | {"sessions": "sync", "web": "none", "examples": []}
+    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    with postgres_database(postgres_url) as url:
         project = Project(folder, answers, url)
 
         project.run("alembic", "revision", "--autogenerate", "-m", "first")
-        project.run("alembic", "upgrade", "head")
 
-        assert "(head)" in project.run("alembic", "current")
+        assert "(head)" in project.run_all("alembic upgrade head", "alembic current")
 
 
 def test_only_migrations_make_tables() -> None:
@@ -240,67 +238,30 @@ def test_a_changed_server_default_is_seen_where_the_schema_is(
     answers = BASE | {"sessions": "sync"}
     folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
     project = Project(folder, answers, url)
-    project.run("alembic", "upgrade", "head")
     models = folder / "src" / "shop" / "features" / "tasks" / "models.py"
     before = models.read_text()
     assert 'server_default="0"' in before
     models.write_text(before.replace('server_default="0"', 'server_default="7"'))
 
-    done = project.try_run("alembic", "check")
+    done = project.try_run_all("alembic upgrade head", "alembic check")
 
     assert done.returncode != 0
     assert "modify_default" in done.stdout + done.stderr
 
 
+# These run among the project's own tests, on each of its databases.
 PROBE = """
-import os
 from shop.db.health import current_heads
 from shop.db.migrations import heads
+from shop.settings import Settings
 
-async def test_what_the_tests_run_on(database) -> None:
-    name = database.engine.url.drivername
-    with open(os.environ["SEEN"], "a") as file:
-        print(name, await current_heads(database) == heads(), file=file)
+URLS = {"sqlite": "sqlite:///a.db", "postgresql": "postgresql://host/name"}
+
+async def test_production(database) -> None:
+    served = Settings(database_url=URLS[database.engine.dialect.name]).url.drivername
+    assert database.engine.url.drivername == served
+    assert await current_heads(database) == heads() != set()
 """
-SERVED = (
-    "import sys; from shop.settings import Settings\n"
-    "for url in sys.argv[1:]: print(Settings(database_url=url).url.drivername)"
-)
-
-
-@SESSIONS
-def test_its_tests_run_on_the_drivers_and_the_migrations_of_production(
-    renderer: Renderer, tmp_path: Path, postgres_url: str, sessions: str
-) -> None:
-    answers = BASE | {"sessions": sessions}
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
-    project = Project(folder, answers, "", {"SEEN": str(tmp_path / "seen")})
-    is_async = sessions == "async"
-    probe = PROBE if is_async else PROBE.replace("async ", "").replace("await ", "")
-    (folder / "tests" / "test_probe.py").write_text(probe)
-    plugins = [] if is_async else ["-p", "no:asyncio"]
-
-    project.run("pytest", "-p", "no:cacheprovider", *plugins, "tests/test_probe.py")
-    served = subprocess.run(
-        [sys.executable, "-c", SERVED, "sqlite:///a.db", "postgresql://a/b"],
-        cwd=folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-
-    pyproject = tomllib.loads((folder / "pyproject.toml").read_text())
-    seen = (tmp_path / "seen").read_text().splitlines()
-    assert sorted(seen) == sorted(f"{driver} True" for driver in served)
-    required = " ".join(pyproject["project"]["dependencies"])
-    for driver in served:
-        name = driver.partition("+")[2]
-        assert name in {"pysqlite"} or name in required
-    assert not re.search("psycopg|asyncpg|sqlite", " ".join(pyproject["dependency-groups"]["dev"]))
-
-
-# Runs among the project's own tests, on each of its databases.
 OWN_CHOICES = """
 import pytest
 from sqlalchemy import MetaData, select
@@ -369,37 +330,49 @@ async def test_hidden_rows(database):
         with pytest.raises(NotFoundError):
             await notes.read_one(note.id)
 """
-# The sync spelling of the same.
-PLAIN = [("async ", ""), ("await ", "")]
 
 
 @pytest.fixture(scope="module", params=["async", "sync"])
-def own_choices(
+def added_tests(
     request: pytest.FixtureRequest,
     renderer: Renderer,
     tmp_path_factory: pytest.TempPathFactory,
     postgres_url: str,
 ) -> str:
-    """What the project's test runner says of choices that its owner could make."""
+    """What the project's test runner says of these tests."""
     answers = BASE | {"sessions": request.param}
-    folder = tmp_path_factory.mktemp("own") / "project"
+    folder = tmp_path_factory.mktemp("added") / "project"
     shutil.copytree(renderer.render(answers), folder)
-    tests, plugins = OWN_CHOICES, list[str]()
-    if request.param == "sync":
-        plugins = ["-p", "no:asyncio"]
-        for word, plain in PLAIN:
-            tests = tests.replace(word, plain)
-    (folder / "tests" / "test_own.py").write_text(tests)
-    project = Project(folder, answers, "")
-    arguments = ["-p", "no:cacheprovider", *plugins, "-v", "tests/test_own.py"]
-    return project.try_run("pytest", *arguments).stdout
+    plugins = [] if request.param == "async" else ["-p", "no:asyncio"]
+    names = []
+    for name, tests in {"probe": PROBE, "own": OWN_CHOICES}.items():
+        if request.param == "sync":
+            tests = tests.replace("async ", "").replace("await ", "")
+        names.append(f"tests/test_{name}.py")
+        (folder / names[-1]).write_text(tests)
+    arguments = ["-p", "no:cacheprovider", *plugins, "-v", *names]
+    return Project(folder, answers, "").try_run("pytest", *arguments).stdout
 
 
-def test_a_version_column_tells_of_the_other_writer(own_choices: str) -> None:
+def expect_passed(test: str, output: str) -> None:
     for database in ("sqlite", "postgresql"):
-        assert f"test_a_version_column[{database}] PASSED" in own_choices, own_choices
+        assert f"{test}[{database}] PASSED" in output, output
 
 
-def test_rows_that_a_repository_hides_are_hidden_everywhere(own_choices: str) -> None:
-    for database in ("sqlite", "postgresql"):
-        assert f"test_hidden_rows[{database}] PASSED" in own_choices, own_choices
+def test_its_tests_run_on_the_drivers_and_the_migrations_of_production(added_tests: str) -> None:
+    expect_passed("test_production", added_tests)
+
+
+def test_a_version_column_tells_of_the_other_writer(added_tests: str) -> None:
+    expect_passed("test_a_version_column", added_tests)
+
+
+def test_rows_that_a_repository_hides_are_hidden_everywhere(added_tests: str) -> None:
+    expect_passed("test_hidden_rows", added_tests)
+
+
+def test_no_driver_is_required_for_tests_only(renderer: Renderer) -> None:
+    for sessions in ("async", "sync"):
+        pyproject = renderer.render(BASE | {"sessions": sessions}) / "pyproject.toml"
+        required = " ".join(tomllib.loads(pyproject.read_text())["dependency-groups"]["dev"])
+        assert not re.search("psycopg|asyncpg|sqlite", required)

@@ -48,17 +48,6 @@ COMMANDS = [
     "alembic downgrade -1",
     "alembic upgrade head",
 ]
-# One process for many commands, because most of a command's time is to import SQLAlchemy.
-RUN_COMMANDS = """
-import runpy, sys
-for line in sys.argv[1:]:
-    sys.argv = line.split()
-    try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
 
 
 @contextmanager
@@ -76,21 +65,6 @@ def project_of(renderer: Renderer, tmp_path: Path, name: str, url: str = "") -> 
     answers = named_answers(name)
     folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
     return Project(folder, answers, url)
-
-
-def run(project: Project, *lines: str, **variables: str) -> str:
-    """Run modules of Python with their arguments, and return what they print."""
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_COMMANDS, *lines],
-        cwd=project.folder,
-        env=project.environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def second_migration(project: Project) -> Path:
@@ -155,7 +129,7 @@ def test_the_documented_commands_work(
         project = project_of(renderer, tmp_path, name, url)
         variables = {"ENVIRONMENT": "dev"}
 
-        output = run(project, *COMMANDS, f"{project.package} seed --rows=3", **variables)
+        output = project.run_all(*COMMANDS, f"{project.package} seed --rows=3", **variables)
         assert "0001 (head)" in output
         assert "<base> -> 0001 (head), Create the initial tables." in output
         with project.serve(**variables) as address:
@@ -236,7 +210,7 @@ def _without_driver(url: str) -> str:
 
 def test_reviewpoint_has_the_documented_tables(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "reviewpoint")
-    run(project, "alembic upgrade head")
+    project.run_all("alembic upgrade head")
     engine = create_engine(f"sqlite:///{project.folder}/reviewpoint.db")
     schema = inspect(engine)
     columns = {
@@ -266,12 +240,12 @@ def test_reviewpoint_never_waits_for_the_database(renderer: Renderer) -> None:
 def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "magnetaraion")
     seed = f"{project.package} seed --rows=3"
-    run(project, "alembic upgrade head", seed, "alembic revision -m describe_the_items")
+    project.run_all("alembic upgrade head", seed, "alembic revision -m describe_the_items")
     migration = second_migration(project)
     fill = 'op.get_bind().execute(sa.text("UPDATE items SET description = name"))'
     migration.write_text(migration.read_text().replace("pass", fill, 1))
 
-    run(project, "alembic upgrade head")
+    project.run_all("alembic upgrade head")
 
     with closing(sqlite3.connect(project.folder / "magnetaraion.db")) as connection:
         rows = connection.execute("SELECT name, description FROM items").fetchall()
@@ -281,7 +255,7 @@ def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None
 
 def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "resinkit")
-    run(project, "alembic upgrade head", f"{project.package} seed --rows=5")
+    project.run_all("alembic upgrade head", f"{project.package} seed --rows=5")
     before = partial_indexes_and_rows(project)
     models = project.folder / "src" / project.package / "features" / "tasks" / "models.py"
     replace(models, "    description: Mapped[str | None] = mapped_column(Text)\n", "")
@@ -294,10 +268,10 @@ def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_p
     )
 
     revision = "alembic revision --autogenerate -m progress_of_tasks"
-    run(project, revision, "alembic upgrade head", "alembic check")
+    project.run_all(revision, "alembic upgrade head", "alembic check")
     written = second_migration(project).read_text()
     after = partial_indexes_and_rows(project)
-    run(project, "alembic downgrade -1")
+    project.run_all("alembic downgrade -1")
 
     assert {"alter_column", "drop_column", "add_column"} <= set(re.findall(r"\w+", written))
     assert project.package not in written, "a migration must not depend on code that changes"
