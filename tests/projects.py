@@ -20,18 +20,6 @@ from uuid import uuid4
 
 import psycopg
 
-# One process for many commands, because most of a command's time is to import SQLAlchemy.
-RUN_COMMANDS = """
-import runpy, sys
-for line in sys.argv[1:]:
-    sys.argv = line.split()
-    try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
-
 
 @dataclass(frozen=True)
 class Project:
@@ -73,24 +61,6 @@ class Project:
         done = self.try_run(*arguments, **variables)
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
-
-    def try_run_all(self, *lines: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run several modules with their arguments, up to the first that fails."""
-        return subprocess.run(
-            [sys.executable, "-c", RUN_COMMANDS, *lines],
-            cwd=self.folder,
-            env=self.environment(**variables),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    def run_all(self, *lines: str, **variables: str) -> str:
-        """Run several modules, expect each to succeed, and return what they print."""
-        done = self.try_run_all(*lines, **variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     @contextmanager
     def serve(self, **variables: str) -> Iterator[str]:

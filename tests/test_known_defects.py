@@ -19,7 +19,8 @@ from typing import Any
 import copier
 import copier.errors
 import pytest
-from projects import RUN_COMMANDS, Project, postgres_database
+from commands import RUN_COMMANDS, run_all, try_run_all
+from projects import Project, postgres_database
 from rendering import ROOT, Renderer, commit, git
 
 BASE: dict[str, Any] = {
@@ -200,7 +201,7 @@ def test_the_first_migration_of_a_project_without_examples_can_be_loaded(
 
         project.run("alembic", "revision", "--autogenerate", "-m", "first")
 
-        assert "(head)" in project.run_all("alembic upgrade head", "alembic current")
+        assert "(head)" in run_all(project, "alembic upgrade head", "alembic current")
 
 
 def test_only_migrations_make_tables() -> None:
@@ -243,7 +244,7 @@ def test_a_changed_server_default_is_seen_where_the_schema_is(
     assert 'server_default="0"' in before
     models.write_text(before.replace('server_default="0"', 'server_default="7"'))
 
-    done = project.try_run_all("alembic upgrade head", "alembic check")
+    done = try_run_all(project, "alembic upgrade head", "alembic check")
 
     assert done.returncode != 0
     assert "modify_default" in done.stdout + done.stderr

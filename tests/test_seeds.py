@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import run_all
 from documents import expect_shown, quoted_in, rows_of
 from projects import Project, ask, postgres_database
 from rendering import ROOT, Renderer, named_answers
@@ -129,7 +130,7 @@ def test_the_documented_commands_work(
         project = project_of(renderer, tmp_path, name, url)
         variables = {"ENVIRONMENT": "dev"}
 
-        output = project.run_all(*COMMANDS, f"{project.package} seed --rows=3", **variables)
+        output = run_all(project, *COMMANDS, f"{project.package} seed --rows=3", **variables)
         assert "0001 (head)" in output
         assert "<base> -> 0001 (head), Create the initial tables." in output
         with project.serve(**variables) as address:
@@ -210,7 +211,7 @@ def _without_driver(url: str) -> str:
 
 def test_reviewpoint_has_the_documented_tables(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "reviewpoint")
-    project.run_all("alembic upgrade head")
+    run_all(project, "alembic upgrade head")
     engine = create_engine(f"sqlite:///{project.folder}/reviewpoint.db")
     schema = inspect(engine)
     columns = {
@@ -240,12 +241,12 @@ def test_reviewpoint_never_waits_for_the_database(renderer: Renderer) -> None:
 def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "magnetaraion")
     seed = f"{project.package} seed --rows=3"
-    project.run_all("alembic upgrade head", seed, "alembic revision -m describe_the_items")
+    run_all(project, "alembic upgrade head", seed, "alembic revision -m describe_the_items")
     migration = second_migration(project)
     fill = 'op.get_bind().execute(sa.text("UPDATE items SET description = name"))'
     migration.write_text(migration.read_text().replace("pass", fill, 1))
 
-    project.run_all("alembic upgrade head")
+    run_all(project, "alembic upgrade head")
 
     with closing(sqlite3.connect(project.folder / "magnetaraion.db")) as connection:
         rows = connection.execute("SELECT name, description FROM items").fetchall()
@@ -255,7 +256,7 @@ def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None
 
 def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_path: Path) -> None:
     project = project_of(renderer, tmp_path, "resinkit")
-    project.run_all("alembic upgrade head", f"{project.package} seed --rows=5")
+    run_all(project, "alembic upgrade head", f"{project.package} seed --rows=5")
     before = partial_indexes_and_rows(project)
     models = project.folder / "src" / project.package / "features" / "tasks" / "models.py"
     replace(models, "    description: Mapped[str | None] = mapped_column(Text)\n", "")
@@ -268,10 +269,10 @@ def test_resinkit_can_alter_a_table_that_sqlite_cannot(renderer: Renderer, tmp_p
     )
 
     revision = "alembic revision --autogenerate -m progress_of_tasks"
-    project.run_all(revision, "alembic upgrade head", "alembic check")
+    run_all(project, revision, "alembic upgrade head", "alembic check")
     written = second_migration(project).read_text()
     after = partial_indexes_and_rows(project)
-    project.run_all("alembic downgrade -1")
+    run_all(project, "alembic downgrade -1")
 
     assert {"alter_column", "drop_column", "add_column"} <= set(re.findall(r"\w+", written))
     assert project.package not in written, "a migration must not depend on code that changes"
