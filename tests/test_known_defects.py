@@ -169,25 +169,6 @@ def test_a_script_that_forgets_to_close_its_database_ends(
     assert run_installed(installed, tmp_path, "-c", script) == "1\n"
 
 
-def test_migrations_run_inside_an_event_loop_and_leave_the_logs_alone(
-    installed: Project, tmp_path: Path
-) -> None:
-    script = (
-        "import asyncio, logging; from shop.db.health import read_heads\n"
-        "from shop.db.migrations import heads, upgrade; from shop.settings import Settings\n"
-        "logging.basicConfig(format='%(message)s'); log = logging.getLogger('before')\n"
-        "async def migrate(settings):\n"
-        "    upgrade(settings)\n"
-        "    log.warning('%s', await read_heads(settings) == heads() != set())\n"
-        "for _ in range(2): asyncio.run(migrate(Settings.load()))"
-    )
-    other = Project(installed.folder, installed.answers, f"sqlite:///{tmp_path}/other.db")
-
-    assert run_installed(
-        other, tmp_path, "-c", f"import sys; sys.stderr = sys.stdout\n{script}"
-    ) == ("True\nTrue\n")
-
-
 # --- Migrations and tests ----------------------------------------------------------------------
 
 
