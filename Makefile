@@ -3,7 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test check format sync pin
+.PHONY: setup demo test lanes check format sync pin
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -11,6 +11,9 @@ demo: setup            ## render the default answers, migrate, seed, serve
 
 test: check            ## the whole suite
 	$(BIN)/pytest --numprocesses=auto
+
+lanes: setup           ## the projects' own suites on the newest and on the lowest versions
+	$(BIN)/pytest --numprocesses=auto -m lanes
 
 check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +61,27 @@ class End(NamedTuple):
     stderr: str
 
 
+def ends_of(
+    calls: Sequence[tuple[str, Mapping[str, str]]],
+    folder: Path,
+    environment: Mapping[str, str],
+    python: str | Path = sys.executable,
+) -> list[End]:
+    """Run modules of Python one after another in one process, and return how each ended."""
+    done = subprocess.run(
+        [python, "-c", RUN_EACH],
+        input=json.dumps(calls),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [End(*end) for end in json.loads(done.stdout)]
+
+
 @dataclass(frozen=True)
 class Project:
     """A rendered project, run with the packages of this test environment."""
@@ -106,23 +127,11 @@ class Project:
         """Run modules of Python in one process, each with its variables of the environment."""
         prefix = self.answers.get("env_prefix", "")
         calls = [(line, {}) if isinstance(line, str) else line for line in lines]
-        done = subprocess.run(
-            [sys.executable, "-c", RUN_EACH],
-            input=json.dumps(
-                [
-                    (line, {f"{prefix}{name}": value for name, value in variables.items()})
-                    for line, variables in calls
-                ]
-            ),
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return [End(*end) for end in json.loads(done.stdout)]
+        named = [
+            (line, {f"{prefix}{name}": value for name, value in variables.items()})
+            for line, variables in calls
+        ]
+        return ends_of(named, self.folder, self.environment())
 
     def run_each(self, *lines: str | tuple[str, Mapping[str, str]]) -> str:
         """Run modules of Python in one process, expect success, and return what they print."""

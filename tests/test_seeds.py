@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from documents import expect_shown, quoted_in, rows_of
 from projects import Project, ask, postgres_database
 from rendering import ROOT, Renderer, named_answers
 from sqlalchemy import create_engine, inspect
@@ -301,29 +302,11 @@ def partial_indexes_and_rows(project: Project) -> tuple[dict[str, str], list[int
 # --- The document ------------------------------------------------------------------------------
 
 
-def rows_of(letters: str) -> list[list[str]]:
-    """Return the cells of the rows about a system's promises."""
-    lines = DOCS.read_text().splitlines()
-    return [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in lines
-        if re.match(rf"\| {letters}-\d+ \|", line)
-    ]
-
-
-def functions_in(path: Path) -> set[str]:
-    return {
-        node.name
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-
-
 @SYSTEMS
 def test_every_promise_has_one_row(name: str) -> None:
     letters, number = PROMISES[name]
 
-    rows = rows_of(letters)
+    rows = rows_of(DOCS, rf"{letters}-\d+")
 
     assert [row[0] for row in rows] == [f"{letters}-{n:02}" for n in range(1, number + 1)]
     assert [row for row in rows if len(row) != 3 or len(row[1]) < 10] == []
@@ -333,17 +316,8 @@ def test_every_promise_has_one_row(name: str) -> None:
 def test_every_row_is_shown_by_tests_that_exist(renderer: Renderer, name: str) -> None:
     letters, _ = PROMISES[name]
     project = renderer.render(named_answers(name))
-    for promise, _, shown in rows_of(letters):
-        if re.match(r"(later|not shown): \w", shown):
-            assert "`" not in shown, promise
-            continue
-        named = re.fullmatch(r"`[^`]+`(, `[^`]+`)*", shown)
-        assert named, f"{promise}: {shown}"
-        for test in re.findall(r"`([^`]+)`", shown):
-            file, _, function = test.removeprefix("T ").partition("::")
-            path = (ROOT if test.startswith("T ") else project) / file
-            assert path.is_file(), f"{promise}: {test}"
-            assert function in functions_in(path), f"{promise}: {test}"
+    for promise, _, shown in rows_of(DOCS, rf"{letters}-\d+"):
+        expect_shown(promise, shown, project)
 
 
 def test_our_files_are_there(renderer: Renderer) -> None:
@@ -351,7 +325,7 @@ def test_our_files_are_there(renderer: Renderer) -> None:
     assert {name for name, _ in table} == set(PROMISES)
     for name, ours in table:
         answers = named_answers(name)
-        paths = re.findall(r"`([^`]+)`", ours)
+        paths = quoted_in(ours)
         assert paths, ours
         for path in paths:
             found = path.replace("<package>", answers["package_name"])
