@@ -46,8 +46,10 @@ def decimals(digits: int, scale: int) -> st.SearchStrategy[Decimal]:
     """Return decimals that fit, some of them written in an unusual way."""
     whole = 10**digits - 1
     plain = st.integers(-whole, whole).map(lambda number: Decimal(number).scaleb(-scale))
-    return plain | plain.map(Decimal.normalize) | st.integers(-9, 9).map(Decimal).filter(
-        lambda number: digits > scale or not number
+    return (
+        plain
+        | plain.map(Decimal.normalize)
+        | st.integers(-9, 9).map(Decimal).filter(lambda number: digits > scale or not number)
     )
 
 
@@ -144,11 +146,21 @@ def test_a_member_comes_back_as_itself(colour: Colour) -> None:
         do(unit.rollback())
 
 
+def store_both(unit: Unit, name: str, good: Any, unfit: Any, many: bool) -> None:
+    store(unit, name, [good])
+    if many:
+        do(unit.values.insert_many([{name: unfit}]))
+    else:
+        store(unit, name, [unfit])
+
+
 def unfit_decimals(digits: int, scale: int) -> st.SearchStrategy[Decimal]:
     unit, limit = Decimal(1).scaleb(-scale), Decimal(10) ** (digits - scale)
     too_large = st.decimals(min_value=limit, allow_nan=False, allow_infinity=False)
-    too_fine = st.integers(1, 10**9).map(lambda number: unit * number / 10).filter(
-        lambda number: number % unit
+    too_fine = (
+        st.integers(1, 10**9)
+        .map(lambda number: unit * number / 10)
+        .filter(lambda number: number % unit)
     )
     special = st.sampled_from(["NaN", "sNaN", "Infinity", "1E+999999", "1E-999999"]).map(Decimal)
     return (too_large | too_fine | special).flatmap(lambda n: st.sampled_from([n, n.copy_negate()]))
@@ -178,11 +190,7 @@ def test_a_value_that_does_not_fit_is_refused_and_nothing_is_stored(name: str) -
     def check(good: Any, unfit: Any, many: bool) -> None:
         unit = Unit(DATABASE)
         with pytest.raises(InvalidValueError) as caught, within(unit):
-            store(unit, name, [good])
-            if many:
-                do(unit.values.insert_many([{name: unfit}]))
-            else:
-                store(unit, name, [unfit])
+            store_both(unit, name, good, unfit, many)
         assert len(str(unfit)) < 5 or str(unfit) not in str(caught.value)
         with within(unit.read_only()):
             assert not do(unit.values.exists())

@@ -23,7 +23,8 @@ BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**63) + 1, 2**63 - 1),
     str: ORDERED["text"],
     Decimal: ORDERED["price"] | ORDERED["rate"],
-    datetime: MOMENTS,
+    # As rows hold them.
+    datetime: MOMENTS.map(in_utc),
 }
 KEYS = st.lists(st.sampled_from(list(BY_TYPE)), min_size=1, max_size=3).flatmap(
     lambda kinds: st.tuples(st.just(kinds), st.tuples(*(BY_TYPE[kind] for kind in kinds)))
@@ -36,11 +37,9 @@ def test_a_cursor_gives_back_the_key(key: tuple[list[type], tuple[Any, ...]]) ->
     kinds, values = key
     cursor = encode_cursor(values)
 
-    assert decode_cursor(cursor, kinds) == [in_utc(value) for value in values]
+    assert decode_cursor(cursor, kinds) == list(values)
     assert cursor.isascii()
-    assert not set(cursor) - set(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    )
+    assert not set(cursor) - set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def encoded(content: object) -> str:
@@ -48,8 +47,24 @@ def encoded(content: object) -> str:
 
 
 ODD = st.sampled_from(
-    ["NaN", "sNaN", "Infinity", "1E+999999", "1E-999999", "٣", "1_0", " 1", "9" * 5000, "\0", "\ud800"]
-    + ["2026-01-01", "2026-01-01T24:00:00Z", "0001-01-01T00:00:00+14:00", str(1 << 40), "0x1"]
+    [
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "1E+999999",
+        "1E-999999",
+        "٣",
+        "1_0",
+        " 1",
+        "9" * 5000,
+        "\0",
+        "\ud800",
+        "2026-01-01",
+        "2026-01-01T24:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        str(1 << 40),
+        "0x1",
+    ]
 )
 CONTENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | ODD,
@@ -73,8 +88,7 @@ def test_any_other_text_is_refused_with_an_error_of_its_own(text: str, kinds: li
 @pytest.mark.parametrize("name", ORDERED)
 def test_a_page_after_any_other_text_is_refused_or_empty(name: str) -> None:
     kind = {"key": UUID, "number": int, "text": str, "moment": datetime}.get(name, Decimal)
-    anything = BY_TYPE[kind].map(lambda value: in_utc(value))
-    plausible = (anything.map(str) | ODD).map(lambda text: encoded([text, str(UUID(int=1))]))
+    plausible = (BY_TYPE[kind].map(str) | ODD).map(lambda text: encoded([text, str(UUID(int=1))]))
 
     @examples(20)
     @given(TEXTS | plausible)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from shop.db.errors import DuplicateError, NotFoundError, ReadOnlyError
 from sqlalchemy import true
+from sqlalchemy.exc import IntegrityError
 from support import DATABASE, Thing, Unit, all_of, do, enter, examples, leave, within
 
 Row = dict[str, Any]
@@ -20,7 +23,9 @@ Rows = dict[UUID, Row]
 
 NAMES = st.sampled_from(["a", "b", "B", "bb", "é", "🎨", "%", "'", "", " a"])
 AMOUNTS = st.integers(-2, 2)
-PRICES = st.sampled_from([Decimal(0), Decimal("0.0001"), Decimal("-3.5"), Decimal("99999999999999.9999")])
+PRICES = st.sampled_from(
+    [Decimal(0), Decimal("0.0001"), Decimal("-3.5"), Decimal("99999999999999.9999")]
+)
 DATA = st.sampled_from([None, 1, "a", [1, {"a": None}], {"🎨": "\\u0000"}])
 VALUES = {"amount": AMOUNTS, "price": PRICES, "data": DATA}
 CHANGES = st.fixed_dictionaries({}, optional=VALUES)
@@ -30,7 +35,12 @@ DEFAULTS: Row = {"amount": 0, "price": Decimal(0), "data": None}
 ANY = st.integers(0, 99)
 
 
-class Failure(Exception):
+def new_id() -> UUID:
+    # Repeatable, as uuid4 is not.
+    return UUID(int=random.getrandbits(128))
+
+
+class BlockError(Exception):
     """What goes wrong in a block."""
 
 
@@ -51,6 +61,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.rows: Rows = {}
         self.open = False
         self.reading = False
+        self.created: dict[UUID, datetime] = {}
         self.callbacks: list[int] = []
         self.expected_callbacks: list[int] = []
         self.waiting_callbacks: list[int] = []
@@ -86,8 +97,8 @@ class RepositoryMachine(RuleBasedStateMachine):
     @writing
     @rule()
     def end_with_an_error(self) -> None:
-        with pytest.raises(Failure):
-            leave(self.unit, Failure())
+        with pytest.raises(BlockError):
+            leave(self.unit, BlockError())
         self._undone()
         self.open = False
 
@@ -100,23 +111,26 @@ class RepositoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.open and self.reading)
     @rule(kind=st.sampled_from(["add", "change", "delete_where", "insert_many", "upsert"]))
     def write_while_reading(self, kind: str) -> None:
-        things = self.unit.things
         with pytest.raises(ReadOnlyError) as caught:
-            if kind == "insert_many":
-                do(things.insert_many([{"name": "never"}]))
-            elif kind == "upsert":
-                do(things.upsert([{"name": "a", "amount": 9}], key=[Thing.name]))
-            elif kind == "delete_where":
-                do(things.delete_where(true()))
-            elif kind == "change" and self.rows:
-                do(things.first()).amount = 9
-                do(self.unit.flush())
-            else:
-                things.add(Thing(name="never"))
-                do(self.unit.flush())
+            self._write(kind)
         with pytest.raises(ReadOnlyError):
             leave(self.block, caught.value)
         self.open = self.reading = False
+
+    def _write(self, kind: str) -> None:
+        things = self.unit.things
+        if kind == "insert_many":
+            do(things.insert_many([{"name": "never"}]))
+        elif kind == "upsert":
+            do(things.upsert([{"name": "a", "amount": 9}], key=[Thing.name]))
+        elif kind == "delete_where":
+            do(things.delete_where(true()))
+        elif kind == "change" and self.rows:
+            do(things.first()).amount = 9
+            do(self.unit.flush())
+        else:
+            things.add(Thing(name="never"))
+            do(self.unit.flush())
 
     @writing
     @rule()
@@ -139,8 +153,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     def _callback(self, number: int) -> Callable[[], Any]:
         def call() -> Any:
             self.callbacks.append(number)
-            # What an async project awaits, and a sync one ignores.
-            return _nothing()
+            return Nothing()
 
         return call
 
@@ -161,7 +174,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         if self._taken(values["name"]):
             self._expect_a_duplicate(lambda: self.unit.things.add(Thing(**values)))
             return
-        thing = Thing(id=uuid4(), **values)
+        thing = Thing(id=new_id(), **values)
         self.unit.things.add(thing)
         if flush:
             do(self.unit.flush())
@@ -181,6 +194,9 @@ class RepositoryMachine(RuleBasedStateMachine):
             return
         for attribute, value in changes.items():
             setattr(thing, attribute, value)
+        if "name" in changes:
+            # A flush inserts before it updates or deletes: the old name is taken until then.
+            do(self.unit.flush())
         self.rows[id] |= changes
 
     @writing
@@ -189,7 +205,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         if any(self._taken(row["name"]) for row in rows):
             self._expect_a_duplicate(lambda: do(self.unit.things.insert_many(rows)))
             return
-        ids = [uuid4() for _ in rows]
+        ids = [new_id() for _ in rows]
         given = [{"id": id, **row} for id, row in zip(ids, rows, strict=True)]
         assert do(self.unit.things.insert_many(iter(given))) == len(rows)
         self.rows |= dict(zip(ids, rows, strict=True))
@@ -212,6 +228,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         if self.rows:
             id = self._pick(number)
             do(self.unit.things.delete(do(self.unit.things.get_one(id))))
+            do(self.unit.flush())
             del self.rows[id]
 
     @writing
@@ -231,7 +248,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     @rule(number=ANY)
     def get(self, number: int) -> None:
         things = self.unit.things
-        unknown = uuid4()
+        unknown = new_id()
         assert do(things.get(unknown)) is None
         for find in (things.get_one, things.read_one):
             with pytest.raises(NotFoundError):
@@ -313,7 +330,7 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     def _check(self, found: Any, expected: Mapping[str, Any]) -> None:
         assert {name: getattr(found, name) for name in expected} == dict(expected)
-        assert found.created_at <= found.updated_at
+        assert self.created.setdefault(found.id, found.created_at) == found.created_at
 
     def _taken(self, name: str) -> bool:
         return any(row["name"] == name for row in self.rows.values())
@@ -323,23 +340,25 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     def _expect_a_duplicate(self, write: Callable[[], Any]) -> None:
         """Write what is there already; the block ends with it, and nothing of it is stored."""
+        # A statement's own error is named when the block ends.
+        with pytest.raises((DuplicateError, IntegrityError)) as caught:
+            self._flush(write)
         with pytest.raises(DuplicateError):
-            try:
-                write()
-                do(self.unit.flush())
-            except Exception as error:
-                leave(self.unit, error)
+            leave(self.unit, caught.value)
         self._undone()
         self.open = False
 
+    def _flush(self, write: Callable[[], Any]) -> None:
+        write()
+        do(self.unit.flush())
 
-def _nothing() -> Any:
-    class Nothing:
-        def __await__(self) -> Any:
-            return iter(())
 
-    return Nothing()
+class Nothing:
+    """What an async project awaits, and a sync one ignores."""
+
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
 
 
 TestRepository = RepositoryMachine.TestCase
-TestRepository.settings = examples(25, stateful_step_count=40)
+TestRepository.settings = examples(20, stateful_step_count=40)
