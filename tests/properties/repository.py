@@ -363,4 +363,4 @@ class Nothing:
 
 
 TestRepository = RepositoryMachine.TestCase
-TestRepository.settings = examples(30, stateful_step_count=50)
+TestRepository.settings = examples(20, stateful_step_count=50)
