@@ -82,7 +82,8 @@ def translate(error: BaseException) -> DataLayerError | None:
     if isinstance(error, exc.DBAPIError):
         original = error.orig
         # A value that the driver could not send: no error of the database, so it has no state.
-        if isinstance(error, exc.DataError) or isinstance(original.__cause__, ValueError):
+        cause = getattr(original, "__cause__", None)
+        if isinstance(error, exc.DataError) or isinstance(cause, ValueError):
             return InvalidValueError(_SQLSTATES["22"][1])
         if isinstance(original, sqlite3.Error):
             return _translate_sqlite(original)
