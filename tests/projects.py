@@ -101,6 +101,8 @@ class Project:
             **os.environ,
             "PYTHONPATH": f"{self.folder / 'src'}",
             f"{prefix}DATABASE_URL": self.url,
+            # A plugin for our own tests, which no project has, and which is slow to import.
+            "PYTEST_ADDOPTS": "-p no:schemathesis -p no:hypothesispytest",
             **self.variables,
             **{f"{prefix}{name}": value for name, value in variables.items()},
         }
@@ -144,11 +146,13 @@ class Project:
     def serve(self, **variables: str) -> Iterator[str]:
         """Serve the project and give its address; it must end by itself when told to."""
         port = free_port()
+        # Not a pipe, which nobody reads until the end, and which many requests would fill.
+        log = self.folder.with_name(f"{self.folder.name}-{port}.log")
         process = subprocess.Popen(
             [sys.executable, "-m", self.package, "serve"],
             cwd=self.folder,
             env=self.environment(PORT=str(port), **variables),
-            stdout=subprocess.PIPE,
+            stdout=log.open("w"),
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -158,8 +162,8 @@ class Project:
             yield address
         finally:
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=20)
-        assert "Traceback" not in output, output
+            process.wait(timeout=20)
+        assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, Any]:

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, TextClause, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .errors import ReadOnlyError, translate_connect
+from .errors import InvalidValueError, ReadOnlyError, translate_connect
 from .settings import DatabaseSettings, Environment
 
 READ_ONLY = "read_only"
@@ -54,6 +55,12 @@ def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
     def refuse_writes(connection: Connection, statement: Any, *args: Any) -> None:
         if connection.get_execution_options().get(READ_ONLY, False) and not _only_reads(statement):
             raise ReadOnlyError("This unit of work only reads.")
+
+    @event.listens_for(engine, "handle_error")
+    def name_unfit_values(context: ExceptionContext) -> None:
+        # A number beyond 64 bits, half a character: the driver's error is no error of a database.
+        if isinstance(context.original_exception, OverflowError | UnicodeError):
+            raise InvalidValueError("A value does not fit its column.")
 
     if is_sqlite:
         _control_transactions(engine)

@@ -77,8 +77,14 @@ def translate(error: BaseException) -> DataLayerError | None:
         return StaleError("The row was changed by somebody else; read it again.")
     if isinstance(error, exc.TimeoutError):
         return UnavailableError("All database connections are busy.")
+    if isinstance(error, exc.StatementError) and isinstance(error.orig, DataLayerError):
+        return error.orig
     if isinstance(error, exc.DBAPIError):
         original = error.orig
+        # A value that the driver could not send: no error of the database, so it has no state.
+        cause = getattr(original, "__cause__", None)
+        if isinstance(error, exc.DataError) or isinstance(cause, ValueError):
+            return InvalidValueError(_SQLSTATES["22"][1])
         if isinstance(original, sqlite3.Error):
             return _translate_sqlite(original)
         state = getattr(original, "sqlstate", None)

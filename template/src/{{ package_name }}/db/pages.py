@@ -15,7 +15,7 @@ from .errors import InvalidCursorError
 
 T = TypeVar("T")
 
-_UNREADABLE = (ValueError, TypeError, ArithmeticError)
+_UNREADABLE = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ def _parse_datetime(text: str) -> datetime:
     return value.astimezone(UTC)
 
 
+def _parse_text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("PostgreSQL cannot store the zero character")
+    text.encode()
+    return text
+
+
 def _parse_int(text: str) -> int:
     value = int(text)
     if abs(value) >= 1 << 63:
@@ -62,7 +69,7 @@ def _parse_int(text: str) -> int:
 _PARSERS: dict[type, Any] = {
     UUID: UUID,
     int: _parse_int,
-    str: str,
+    str: _parse_text,
     Decimal: Decimal,
     datetime: _parse_datetime,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,8 @@ from sqlalchemy import BigInteger, DateTime, Enum, Numeric, Text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from .errors import InvalidValueError
 
 
 def utc_now() -> datetime:
@@ -58,8 +60,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a datetime without a time zone cannot be stored: add tzinfo")
-        utc = value.astimezone(UTC)
+            raise InvalidValueError("A datetime without a time zone cannot be stored: add tzinfo.")
+        try:
+            utc = value.astimezone(UTC)
+        except OverflowError:
+            raise InvalidValueError("In UTC, a datetime lies outside the calendar.") from None
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -78,6 +83,8 @@ class ExactDecimal(TypeDecorator[Decimal]):
         super().__init__(precision, scale)
         self.precision = precision
         self.scale = scale
+        # Not the thread's context, which may keep fewer digits than the column.
+        self._context = Context(prec=precision, traps=[InvalidOperation, Inexact])
 
     @property
     def python_type(self) -> type[Decimal]:
@@ -96,10 +103,13 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Decimal | int | None:
         if value is None:
             return None
-        exact = round(value, self.scale)
-        if exact != value or abs(exact) >= Decimal(10) ** (self.precision - self.scale):
-            raise ValueError(
-                f"{value} does not fit {self.precision} digits, {self.scale} of them decimals"
+        try:
+            exact = self._context.quantize(Decimal(value), Decimal(1).scaleb(-self.scale))
+        except ArithmeticError:
+            exact = Decimal("NaN")
+        if exact.is_nan():
+            raise InvalidValueError(
+                f"A decimal does not fit {self.precision} digits, {self.scale} of them decimals."
             )
         return int(exact.scaleb(self.scale)) if dialect.name == "sqlite" else exact
 
@@ -128,7 +138,11 @@ class JSONString(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None:
             return None
-        encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        try:
+            encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            encoded.encode()
+        except (ValueError, RecursionError):
+            raise InvalidValueError("This JSON cannot be stored.") from None
         return value if dialect.name == "postgresql" else encoded
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:

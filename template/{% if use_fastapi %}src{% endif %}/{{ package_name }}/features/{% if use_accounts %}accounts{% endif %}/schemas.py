@@ -6,12 +6,16 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, WithJsonSchema
 
-from ..schemas import Name, Text, optional
+from ..schemas import Name, optional
 from .models import Role
 
-Email = Annotated[Text, StringConstraints(max_length=254)]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=254),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
+]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=128), Field(repr=False)]
 Filename = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\\\x00-\x1f\x7f]*$")

@@ -17,9 +17,19 @@ UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 Type = Annotated[Name, Field(max_length=64)]
 Priority = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+
+
+def refuse_number(value: Any) -> Any:
+    """Return what may be a date and time: a number would be taken for seconds since 1970."""
+    if ":" not in str(value):
+        raise ValueError("is not a date and time")
+    return value
+
+
 # The first and the last day are out: in another time zone they may lie outside the calendar.
 Moment = Annotated[
     AwareDatetime,
+    BeforeValidator(refuse_number),
     Field(ge=datetime(1, 1, 2, tzinfo=UTC), lt=datetime(9999, 12, 31, tzinfo=UTC)),
     AfterValidator(lambda moment: moment.astimezone(UTC)),
 ]
