@@ -3,7 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test check format sync pin
+.PHONY: setup demo test faults check format sync pin
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -11,6 +11,9 @@ demo: setup            ## render the default answers, migrate, seed, serve
 
 test: check            ## the whole suite
 	$(BIN)/pytest --numprocesses=auto
+
+faults: setup          ## plant known faults in projects; their own tests must notice each
+	$(BIN)/python tools/faults.py
 
 check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff check .

@@ -152,12 +152,12 @@ def choose(faults: Sequence[Fault], only: Sequence[str], sample: int | None) -> 
     return [chosen[number * len(chosen) // sample] for number in range(sample)]
 
 
-def render(faults: Iterable[Fault], work: Path) -> dict[str, Path]:
-    """Render each project that a fault is for; its name holds the answers, as in the tests."""
+def render(projects: Iterable[str], work: Path) -> dict[str, Path]:
+    """Render projects; their names hold the answers, as in the tests."""
     (work / "template").mkdir()
     snapshot(work / "template")
     folders = {}
-    for name in sorted({fault.project for fault in faults}):
+    for name in sorted(projects):
         database, sessions, web, examples = name.split("-")
         folders[name] = Renderer(work).render(
             {
@@ -257,12 +257,13 @@ def arguments_for(run: Run) -> list[str]:
 
 
 @contextmanager
-def postgres() -> Iterator[None]:
-    """Run a server for all projects, unless there is one."""
+def postgres(projects: Iterable[str]) -> Iterator[None]:
+    """Run a server for the projects that need one, unless there is one."""
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             del os.environ[name]
-    if "TEST_POSTGRES_URL" in os.environ:
+    is_needed = any(project.startswith("postgresql-") for project in projects)
+    if not is_needed or "TEST_POSTGRES_URL" in os.environ:
         yield
         return
     server = load_postgres().start_postgres()
@@ -291,9 +292,10 @@ def main() -> int:
             for fault in faults:
                 say(f"{fault.pitfall:4} {fault.name}  ({fault.project})")
             return 0
-        with tempfile.TemporaryDirectory() as name, postgres():
+        projects = {fault.project for fault in faults}
+        with tempfile.TemporaryDirectory() as name, postgres(projects):
             work = Path(name).resolve()
-            folders = render(faults, work)
+            folders = render(projects, work)
             for fault in faults:
                 fault.texts(folders[fault.project])
             for library in LIBRARIES:
