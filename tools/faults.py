@@ -11,16 +11,12 @@ A fault replaces text in a project that passes its tests, and names the tests th
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import re
 import shutil
-import signal
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,19 +26,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import FOREIGN, load_postgres  # noqa: E402
 from rendering import Renderer, snapshot  # noqa: E402
+from runs import Outcome, Run, run_all  # noqa: E402
 
 PLANTED = ROOT / "tools" / "planted"
-SECONDS = 240
-# Starts processes for many seconds, and no fault needs it.
-SLOW = "tests/db/test_migrations.py::test_processes_that_migrate_at_once_all_succeed"
 GREEN, RED = 0, 1
-
-# What every project imports: loaded once, and there already in the processes that run its tests.
-LIBRARIES = [
-    *["aiosqlite", "alembic.autogenerate", "alembic.command", "asyncpg", "email_validator"],
-    *["fastapi", "httpx2", "psycopg", "pwdlib", "pydantic_settings", "pytest", "rich.progress"],
-    *["sqlalchemy.ext.asyncio", "typer.testing", "uuid_utils", "uvicorn"],
-]
 
 
 class FaultError(Exception):
@@ -99,28 +86,6 @@ class Fault:
             path.write_text(text)
             for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
                 compiled.unlink()
-
-
-@dataclass(frozen=True)
-class Run:
-    """Tests of a project, in a folder of their own."""
-
-    folder: Path
-    project: str
-    tests: Sequence[str]
-
-    @property
-    def output(self) -> Path:
-        return self.folder.with_suffix(".txt")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: its exit status and the first test that failed."""
-
-    status: int
-    seconds: float
-    test: str
 
 
 def read_faults(folder: Path) -> list[Fault]:
@@ -208,54 +173,6 @@ def plant_all(faults: Sequence[Fault], folders: Mapping[str, Path], work: Path, 
     return len(caught)
 
 
-def run_all(runs: Iterable[Run], jobs: int, report: Callable[[Run, Outcome], None]) -> None:
-    """Run the tests, so many at a time, each in a process that has the libraries already."""
-    waiting = list(runs)[::-1]
-    running: dict[int, tuple[Run, float]] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            run = waiting.pop()
-            sys.stdout.flush()
-            if (pid := os.fork()) == 0:
-                become_pytest(run)
-            running[pid] = (run, time.monotonic())
-        pid, status = os.wait()
-        if pid in running:
-            run, started = running.pop(pid)
-            report(run, outcome_of(run, os.waitstatus_to_exitcode(status), started))
-
-
-def outcome_of(run: Run, status: int, started: float) -> Outcome:
-    named = re.search(r"^(?:FAILED|ERROR) (\S+)", run.output.read_text(), re.MULTILINE)
-    return Outcome(status, time.monotonic() - started, named[1] if named else "")
-
-
-def become_pytest(run: Run) -> None:
-    """Turn this process into the tests of a project; a run that hangs is ended by the alarm."""
-    status = 3
-    try:
-        signal.alarm(SECONDS)
-        with run.output.open("w") as output:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        os.chdir(run.folder)
-        sys.path[:] = [str(run.folder / "src"), *sys.path[2:]]
-        os.environ["PYTHONPATH"] = str(run.folder / "src")
-        status = int(importlib.import_module("pytest").main(arguments_for(run)))
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def arguments_for(run: Run) -> list[str]:
-    """Return the arguments of pytest: in the files' order, so that each run finds the same."""
-    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "--deselect", SLOW]
-    arguments += ["-p", "no:asyncio"] if "-sync-" in run.project else []
-    return [*arguments, *run.tests]
-
-
 @contextmanager
 def postgres(projects: Iterable[str]) -> Iterator[None]:
     """Run a server for the projects that need one, unless there is one."""
@@ -298,8 +215,6 @@ def main() -> int:
             folders = render(projects, work)
             for fault in faults:
                 fault.texts(folders[fault.project])
-            for library in LIBRARIES:
-                importlib.import_module(library)
             prove_green(faults, folders, options.jobs)
             caught = plant_all(faults, folders, work, options.jobs)
     except FaultError as error:
