@@ -3,17 +3,20 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test lanes check format sync pin
+.PHONY: setup demo test lanes faults check format sync pin
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
 	@$(BIN)/python tools/demo.py
 
 test: check            ## the whole suite
-	$(BIN)/pytest --numprocesses=auto
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 lanes: setup           ## the projects' own suites on the newest and on the lowest versions
 	$(BIN)/pytest --numprocesses=auto -m lanes
+
+faults: setup          ## plant known faults in projects; their own tests must notice each
+	$(BIN)/python tools/faults.py
 
 check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff check .
