@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,16 @@ class Project:
     @contextmanager
     def serve(self, **variables: str) -> Iterator[str]:
         """Serve the project and give its address; it must end by itself when told to."""
+        with self.serve_process(**variables) as (address, process):
+            yield address
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=20)
+        assert process.returncode == 0, output
+        assert "Traceback" not in output, output
+
+    @contextmanager
+    def serve_process(self, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+        """Serve the project and give its address and the process, which the block ends."""
         port = free_port()
         process = subprocess.Popen(
             [sys.executable, "-m", self.package, "serve"],
@@ -77,11 +87,10 @@ class Project:
         address = f"http://127.0.0.1:{port}"
         try:
             wait_for(lambda: ask(f"{address}/health/live")[0] == 200, process)
-            yield address
+            yield address, process
         finally:
-            process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=20)
-        assert "Traceback" not in output, output
+            process.kill()
+            process.communicate()
 
 
 def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, Any]:
@@ -107,6 +116,21 @@ def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # a container's first process may never collect its orphans
 
 
 def free_port() -> int:

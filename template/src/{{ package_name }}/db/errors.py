@@ -81,6 +81,8 @@ def translate(error: BaseException) -> DataLayerError | None:
         original = error.orig
         if isinstance(original, sqlite3.Error):
             return _translate_sqlite(original)
+        if is_outdated(original):
+            return UnavailableError("The schema has just changed; try again.")
         state = getattr(original, "sqlstate", None)
         if isinstance(state, str):
             return _translate_sqlstate(state)
@@ -89,6 +91,15 @@ def translate(error: BaseException) -> DataLayerError | None:
         ):
             return UnavailableError("The database cannot be reached.")
     return None
+
+
+def is_outdated(original: BaseException | None) -> bool:
+    """Tell whether a connection has prepared a statement for a schema that has changed."""
+    if type(original).__name__ == "InvalidCachedStatementError":
+        return True
+    # PostgreSQL has no code of its own for it, and its text may be in any language.
+    diagnosis = getattr(original, "diag", None)
+    return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
 def translate_connect(error: Exception) -> DataLayerError:
