@@ -31,13 +31,17 @@ class FragileServer:
     def _postmaster(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
 
+    @property
+    def address(self) -> str:
+        return self.url.partition("@")[2].partition("/")[0]
+
     def url_of(self, database: str) -> str:
         return f"{self.url.rpartition('/')[0]}/{database}"
 
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement outside a transaction; return its rows."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values)
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def terminate_connections(self, database: str) -> int:
