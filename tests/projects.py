@@ -46,8 +46,15 @@ class Project:
 
     def try_run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a module of Python in the project's folder."""
+        return self._run_python("-m", *arguments, **variables)
+
+    def try_run_code(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code with its arguments in the project's folder."""
+        return self._run_python("-c", *arguments, **variables)
+
+    def _run_python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.environment(**variables),
             capture_output=True,
@@ -60,6 +67,12 @@ class Project:
         """Run a module of Python and expect it to succeed."""
         done = self.try_run(*arguments, **variables)
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def run_code(self, *arguments: str, **variables: str) -> str:
+        """Run Python code with its arguments and expect it to succeed."""
+        done = self.try_run_code(*arguments, **variables)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
     @contextmanager

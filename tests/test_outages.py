@@ -22,6 +22,45 @@ from servers import FragileServer, fragile_server
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
 SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
 
+# Written for async sessions; without these two words it is for sync ones.
+LIMITS = """
+from sqlalchemy import text
+from shop.db.engine import Database, run_on_connection
+from shop.db.errors import UnavailableError
+from shop.db.runtime import run
+from shop.features.unit_of_work import UnitOfWork
+from shop.settings import Settings
+
+SLEEP = text("SELECT pg_sleep(2)")
+OTHERS = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE application_name = 'shop' AND datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+async def main(database):
+    uow, other = UnitOfWork(database), UnitOfWork(database)
+    try:
+        async with uow:
+            await uow.session.execute(SLEEP)
+    except UnavailableError as error:
+        print("slow:", error)
+    try:
+        async with uow:
+            await uow.session.execute(text("SELECT 1"))
+            async with other.read_only():
+                while await other.session.scalar(OTHERS):
+                    pass
+            await uow.session.execute(text("SELECT 1"))
+    except UnavailableError as error:
+        print("idle:", error)
+    print("checked out:", database.engine.pool.checkedout())
+    await database.dispose()
+
+run(main, Database(Settings()))
+run(run_on_connection, Settings(), lambda connection: connection.execute(SLEEP) and None)
+print("a migration slept")
+"""
+
 # An answer that does not depend on the database is there at once; this allows for a busy machine.
 AT_ONCE = 1.5
 
@@ -219,6 +258,23 @@ def test_after_a_column_was_changed_the_second_try_succeeds(
         status, problem = ask(f"{address}/items/{item['id']}")
         assert (status, problem["detail"]) == (503, "The schema has just changed; try again.")
         assert ask(f"{address}/items/{item['id']}") == (200, item)
+
+
+@SESSIONS
+def test_the_server_ends_what_takes_too_long_except_in_migrations(
+    project: Project, sessions: str
+) -> None:
+    script = LIMITS
+    if sessions == "sync":
+        script = script.replace("async ", "").replace("await ", "")
+    limits = {"DATABASE_STATEMENT_TIMEOUT": "0.3", "DATABASE_CONNECT_TIMEOUT": "1"}
+    done = project.run_code(script, **limits)
+    assert done.splitlines() == [
+        "slow: The database took too long or is shutting down.",
+        "idle: The database cannot be reached.",
+        "checked out: 0",
+        "a migration slept",
+    ]
 
 
 @SESSIONS

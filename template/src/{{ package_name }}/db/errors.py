@@ -84,11 +84,10 @@ def translate(error: BaseException) -> DataLayerError | None:
         if is_outdated(original):
             return UnavailableError("The schema has just changed; try again.")
         state = getattr(original, "sqlstate", None)
-        if isinstance(state, str):
-            return _translate_sqlstate(state)
-        if error.connection_invalidated or isinstance(
-            error, (exc.OperationalError, exc.InterfaceError)
-        ):
+        if isinstance(state, str) and (known := _translate_sqlstate(state)):
+            return known
+        is_vague = state is None and isinstance(error, (exc.OperationalError, exc.InterfaceError))
+        if error.connection_invalidated or is_vague:
             return UnavailableError("The database cannot be reached.")
     return None
 
