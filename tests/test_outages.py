@@ -217,6 +217,7 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         "DATABASE_POOL_SIZE": "1",
         "DATABASE_MAX_OVERFLOW": "0",
         "DATABASE_POOL_TIMEOUT": "4",
+        "DATABASE_LOCK_TIMEOUT": "25",
     }
     with (
         project.serve_process(**settings) as (address, process),
