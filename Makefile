@@ -3,7 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test lanes faults check format sync pin
+.PHONY: setup demo test lanes faults check format sync pin services
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -33,6 +33,9 @@ sync: setup            ## write the sync twins of the async overlays anew
 
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py
+
+services:              ## install what some tests need beside Python: pgbouncer
+	@tools/install_pgbouncer
 
 .venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))
 	$(UV) venv --quiet --allow-existing

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,8 +109,15 @@ class Project:
 
     def try_run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a module of Python in the project's folder."""
+        return self._run_python("-m", *arguments, **variables)
+
+    def try_run_code(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code with its arguments in the project's folder."""
+        return self._run_python("-c", *arguments, **variables)
+
+    def _run_python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.environment(**variables),
             capture_output=True,
@@ -142,28 +149,59 @@ class Project:
             assert end.code == 0, f"{line}\n{end.stdout}\n{end.stderr}"
         return "".join(end.stdout for end in ends)
 
+    def run_code(self, *arguments: str, **variables: str) -> str:
+        """Run Python code with its arguments and expect it to succeed."""
+        done = self.try_run_code(*arguments, **variables)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
     @contextmanager
     def serve(self, **variables: str) -> Iterator[str]:
         """Serve the project and give its address; it must end by itself when told to."""
+        with self.serve_process(**variables) as server:
+            yield server.address
+            server.process.send_signal(signal.SIGTERM)
+            server.end()
+
+    @contextmanager
+    def serve_process(self, **variables: str) -> Iterator[Served]:
+        """Serve the project until the end of the block, or until it is told to end before."""
         port = free_port()
         # Not a pipe, which nobody reads until the end, and which many requests would fill.
         log = self.folder.with_name(f"{self.folder.name}-{port}.log")
-        process = subprocess.Popen(
-            [sys.executable, "-m", self.package, "serve"],
-            cwd=self.folder,
-            env=self.environment(PORT=str(port), **variables),
-            stdout=log.open("w"),
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        address = f"http://127.0.0.1:{port}"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", self.package, "serve"],
+                cwd=self.folder,
+                env=self.environment(PORT=str(port), **variables),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        server = Served(f"http://127.0.0.1:{port}", process, log)
         try:
-            wait_for(lambda: ask(f"{address}/health/live")[0] == 200, process)
-            yield address
+            wait_for(lambda: ask(f"{server.address}/health/live")[0] == 200, process)
+            yield server
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
-        assert "Traceback" not in log.read_text(), log.read_text()
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A project that serves."""
+
+    address: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    def end(self) -> str:
+        """Wait for the end that it was told to come to, and return what it has logged."""
+        self.process.wait(timeout=20)
+        output = self.log.read_text()
+        assert self.process.returncode == 0, output
+        assert "Traceback" not in output, output
+        return output
 
 
 def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, Any]:
@@ -189,6 +227,21 @@ def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # a container's first process may never collect its orphans
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Self
 
 import psycopg
 import pytest
+from projects import is_alive, wait_until
 
 TEMPLATE = Path(__file__).parents[1] / "template"
 MODULE = TEMPLATE / "{% if use_postgresql %}tests{% endif %}" / "postgres.py"
@@ -72,21 +72,6 @@ class Footprint:
     def is_gone(self) -> bool:
         processes = [self.supervisor, self.postmaster, *self.backends]
         return not any(map(is_alive, processes)) and not self.data.parent.exists()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"  # a container's first process may never collect its orphans
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -6,12 +6,29 @@ import sqlite3
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, TextClause, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    NullPool,
+    TextClause,
+    event,
+)
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .errors import InvalidValueError, ReadOnlyError, translate_connect
-from .settings import DatabaseSettings, Environment
+from .errors import (
+    InvalidValueError,
+    ReadOnlyError,
+    UnavailableError,
+    is_outdated,
+    translate_connect,
+)
+from .server import Server
+from .servers import SERVERS
+from .settings import DatabaseSettings, Environment, Pooler
 
 READ_ONLY = "read_only"
 
@@ -19,7 +36,7 @@ READ_ONLY = "read_only"
 def engine_options(settings: DatabaseSettings, *, for_migrations: bool = False) -> dict[str, Any]:
     """Return the arguments of create_engine for these settings, other than the URL."""
     return {
-        "connect_args": _connect_args(settings, 0 if for_migrations else None),
+        "connect_args": _connect_args(settings, for_migrations),
         # An error's text goes to logs and callers; the values of a statement do not.
         "hide_parameters": True,
         "echo": settings.database_echo,
@@ -35,9 +52,9 @@ def reading_options(url: URL) -> dict[str, Any]:
     return {READ_ONLY: True, "isolation_level": "AUTOCOMMIT"}
 
 
-def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
+def prepare(engine: Engine, settings: DatabaseSettings, *, for_migrations: bool = False) -> None:
     """Set up every connection that the engine will make."""
-    is_sqlite = engine.dialect.name == "sqlite"
+    server = SERVERS.get(engine.dialect.name)
     pragmas = _MIGRATING if for_migrations else _SERVING
 
     @event.listens_for(engine, "do_connect")
@@ -45,9 +62,9 @@ def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
         dialect: Dialect, record: ConnectionPoolEntry, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         try:
-            if is_sqlite:
+            if server is None:
                 return _connect_sqlite(dialect, args, kwargs, pragmas)
-            return dialect.connect(*args, **kwargs)
+            return server.connect(dialect, args, kwargs)
         except Exception as error:
             raise translate_connect(error) from error
 
@@ -62,8 +79,43 @@ def prepare(engine: Engine, *, for_migrations: bool = False) -> None:
         if isinstance(context.original_exception, OverflowError | UnicodeError):
             raise InvalidValueError("A value does not fit its column.")
 
-    if is_sqlite:
+    if server is None:
         _control_transactions(engine)
+    else:
+        _bound_waiting(engine, server, settings.database_connect_timeout)
+
+
+def _bound_waiting(engine: Engine, server: Server, seconds: float) -> None:
+    """Give up on connections that died or hang; SQLAlchemy's own test of them would wait on."""
+
+    @event.listens_for(engine, "checkout")
+    def test(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+        if "used" not in record.info:
+            record.info["used"] = True
+            return
+        try:
+            server.ping(engine.dialect, connection, seconds)
+        except BaseException as error:
+            server.drop(connection)
+            if isinstance(error, Exception):
+                raise InvalidatePoolError("the connection does not answer") from error
+            raise
+
+    @event.listens_for(engine, "handle_error")
+    def give_up(context: ExceptionContext) -> None:
+        if is_outdated(context.original_exception):
+            context.is_disconnect = True
+        # A broken socket, or an answer that never came: not every driver makes it a database error.
+        if isinstance(context.original_exception, OSError) and context.connection:
+            server.drop(context.connection.connection.dbapi_connection)
+            context.is_disconnect = True
+            raise UnavailableError("The database cannot be reached.")
+
+    @event.listens_for(engine, "close")
+    def close(connection: Any, record: ConnectionPoolEntry) -> None:
+        # Nothing is under way on an idle one, so that there is nothing to wait for.
+        if not record.in_use:
+            server.drop(connection)
 
 
 def _only_reads(statement: Any) -> bool:
@@ -84,29 +136,42 @@ def _pool_options(settings: DatabaseSettings) -> dict[str, Any]:
         "pool_size": size,
         "max_overflow": overflow,
         "pool_timeout": settings.database_pool_timeout,
-        "pool_pre_ping": True,
     }
 
 
-def _connect_args(settings: DatabaseSettings, statement_timeout: float | None) -> dict[str, Any]:
-    if settings.url.get_backend_name() == "sqlite":
+def _connect_args(settings: DatabaseSettings, for_migrations: bool) -> dict[str, Any]:
+    backend = settings.url.get_backend_name()
+    if backend == "sqlite":
         busy = {"timeout": settings.database_lock_timeout}
         # Said outright, because it stops being the default in Python 3.16.
         legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", None)
         return busy if legacy is None else {**busy, "autocommit": legacy}
-    if statement_timeout is None:
-        statement_timeout = settings.database_statement_timeout
-    session = {
-        "application_name": __name__.partition(".")[0],
+    # The server itself ends what takes too long; this is for one that does not even do that.
+    deadline = settings.database_statement_timeout + settings.database_connect_timeout
+    return SERVERS[backend].connect_args(
+        _session(settings, for_migrations),
+        connect_timeout=settings.database_connect_timeout,
+        deadline=None if for_migrations else deadline,
+        pooled=settings.database_pooler is not Pooler.NONE,
+    )
+
+
+def _session(settings: DatabaseSettings, for_migrations: bool) -> dict[str, str]:
+    """Return what a session on the server begins with.
+
+    A pooler lends the same session to many and refuses the rest: its role must have that.
+    """
+    name = {"application_name": __name__.partition(".")[0]}
+    if settings.database_pooler is not Pooler.NONE:
+        return name
+    statement_timeout = 0 if for_migrations else settings.database_statement_timeout
+    return {
+        **name,
         "timezone": "UTC",
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
         "idle_in_transaction_session_timeout": f"{statement_timeout * 1000:.0f}",
         "lock_timeout": f"{settings.database_lock_timeout * 1000:.0f}",
     }
-    if settings.url.get_driver_name() == "asyncpg":
-        return {"timeout": settings.database_connect_timeout, "server_settings": session}
-    options = " ".join(f"-c {name}={value}" for name, value in session.items())
-    return {"connect_timeout": settings.database_connect_timeout, "options": options}
 
 
 _SERVING = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")

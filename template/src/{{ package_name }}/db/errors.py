@@ -87,14 +87,24 @@ def translate(error: BaseException) -> DataLayerError | None:
             return InvalidValueError(_SQLSTATES["22"][1])
         if isinstance(original, sqlite3.Error):
             return _translate_sqlite(original)
+        if is_outdated(original):
+            return UnavailableError("The schema has just changed; try again.")
         state = getattr(original, "sqlstate", None)
-        if isinstance(state, str):
-            return _translate_sqlstate(state)
-        if error.connection_invalidated or isinstance(
-            error, (exc.OperationalError, exc.InterfaceError)
-        ):
+        if isinstance(state, str) and (known := _translate_sqlstate(state)):
+            return known
+        is_vague = state is None and isinstance(error, (exc.OperationalError, exc.InterfaceError))
+        if error.connection_invalidated or is_vague:
             return UnavailableError("The database cannot be reached.")
     return None
+
+
+def is_outdated(original: BaseException | None) -> bool:
+    """Tell whether a connection has prepared a statement for a schema that has changed."""
+    if type(original).__name__ == "InvalidCachedStatementError":
+        return True
+    # PostgreSQL has no code of its own for it, and its text may be in any language.
+    diagnosis = getattr(original, "diag", None)
+    return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
 def translate_connect(error: Exception) -> DataLayerError:

@@ -8,12 +8,12 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError
 
-from .runtime import DRIVERS, IS_ASYNC
+from .runtime import DRIVERS
+from .servers import SERVERS
 
 _ALIASES = {"postgres": "postgresql"}
-_NO_URL = (ArgumentError, ValueError)
 
 
 class SettingsError(Exception):
@@ -26,6 +26,13 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
     TEST = "test"
+
+
+class Pooler(StrEnum):
+    """What stands between this service and its database server."""
+
+    NONE = "none"
+    PGBOUNCER = "pgbouncer"
 
 
 class DatabaseSettings(BaseSettings):
@@ -48,6 +55,7 @@ class DatabaseSettings(BaseSettings):
     database_connect_timeout: int = Field(default=5, ge=1)
     database_statement_timeout: float = Field(default=30, gt=0)
     database_lock_timeout: float = Field(default=5, gt=0)
+    database_pooler: Pooler = Pooler.NONE
     database_echo: bool = False
 
     @classmethod
@@ -96,26 +104,22 @@ def parse_url(text: str) -> URL:
     """Return the URL with this project's driver; raises a ValueError that does not repeat it."""
     try:
         url = make_url(text)
-    except _NO_URL:
+    except (ArgumentError, ValueError):
         raise ValueError("is not a database URL such as sqlite:///./app.db") from None
+    if "@" in (url.host or ""):
+        raise ValueError("has an @ in its user or password: write %40")
     backend, _, driver = url.drivername.partition("+")
     backend = _ALIASES.get(backend, backend)
-    if not driver and backend in DRIVERS:
-        driver = DRIVERS[backend]
-    url = url.set(drivername=f"{backend}+{driver}" if driver else backend)
-    try:
-        dialect = url.get_dialect()
-        dialect.import_dbapi()
-    except NoSuchModuleError:
-        raise ValueError(f"names a database that is not supported: {backend}") from None
-    except ModuleNotFoundError as error:
-        raise ValueError(f"needs the driver {error.name}, which is not installed") from None
-    if dialect.is_async != IS_ASYNC:
-        known = DRIVERS.get(backend, "another driver")
-        raise ValueError(f"names the driver {driver}, but this service needs {known}")
+    if backend not in ("sqlite", *SERVERS):
+        raise ValueError(f"names a database that is not supported: {backend}")
+    if driver not in ("", DRIVERS[backend]):
+        raise ValueError(f"names the driver {driver}, but this service needs {DRIVERS[backend]}")
     if backend == "sqlite" and (url.database or ":memory:") == ":memory:":
         raise ValueError("names an in-memory database, which connections cannot share: use a file")
-    return url
+    if password := url.normalized_query.get("password"):
+        # Where SQLAlchemy hides it.
+        url = url.difference_update_query(["password"]).set(password=password[-1])
+    return url.set(drivername=f"{backend}+{DRIVERS[backend]}")
 
 
 def _describe(error: ValidationError, prefix: str) -> str:

@@ -17,7 +17,7 @@ def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -
     """Return an engine for these settings; it connects when first used."""
     options = engine_options(settings, for_migrations=for_migrations)
     engine = new_engine(settings.url, **options)
-    prepare(engine.sync_engine, for_migrations=for_migrations)
+    prepare(engine.sync_engine, settings, for_migrations=for_migrations)
     return engine
 
 

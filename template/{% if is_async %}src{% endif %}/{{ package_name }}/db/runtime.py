@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-IS_ASYNC = True
 DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg"}
 
 Arguments = ParamSpec("Arguments")

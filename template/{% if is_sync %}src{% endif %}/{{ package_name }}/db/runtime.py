@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-IS_ASYNC = False
 DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 
 Arguments = ParamSpec("Arguments")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -16,6 +18,8 @@ def serve(
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
+    # The server raises it again when all is done, and that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
         f"{__package__}.app:create_app",
         factory=True,
