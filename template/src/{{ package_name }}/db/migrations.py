@@ -16,10 +16,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from .connections import READ_ONLY
 from .engine import run_on_connection
-from .errors import UnavailableError
+from .errors import SchemaBehindError, UnavailableError, translate
 from .runtime import run
 from .settings import DatabaseSettings, SettingsError
 
@@ -77,8 +78,12 @@ def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) ->
         return
     try:
         run(run_on_connection, settings, partial(_migrate, metadata))
-    except UnavailableError as error:
-        raise CommandError(f"{error} ({settings.address})") from error
+    except (UnavailableError, DBAPIError) as error:
+        problem = error if isinstance(error, UnavailableError) else translate(error)
+        # What else a migration runs into is a mistake in it, and needs the traceback.
+        if not isinstance(problem, UnavailableError) or isinstance(problem, SchemaBehindError):
+            raise
+        raise CommandError(f"{problem} ({settings.address})") from error
 
 
 def _migrate(metadata: MetaData, connection: Connection) -> None:
@@ -90,6 +95,9 @@ def _migrate(metadata: MetaData, connection: Connection) -> None:
         transactional_ddl=True,
         **_options(metadata),
     )
+    if is_sqlite:
+        # It does everything in a transaction, and leaving that would let go of its lock.
+        context.get_context().autocommit_block = nullcontext  # type: ignore[method-assign]
     target = _target()
     if target and _is_at(target, connection.engine):
         return
