@@ -97,7 +97,7 @@ def _migrate(metadata: MetaData, connection: Connection) -> None:
     )
     if is_sqlite:
         # It does everything in a transaction, and leaving that would let go of its lock.
-        context.get_context().autocommit_block = nullcontext  # type: ignore[method-assign]
+        context.get_context().autocommit_block = nullcontext  # type: ignore[assignment,method-assign]
     target = _target()
     if target and _is_at(target, connection.engine):
         return
