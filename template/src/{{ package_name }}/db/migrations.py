@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 from .connections import READ_ONLY
@@ -141,9 +143,16 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
     if isinstance(item, Enum) and not item.native_enum:
         return f"sa.String(length={item.length})"
     written: str = getattr(item, "migration_type", "")
+    if type(item).__module__.startswith(postgresql.__name__):
+        # Alembic knows where the types inside it come from on PostgreSQL only.
+        written = re.sub(r"(?<![\w.'])[A-Z]\w*(?=\()", _with_module, repr(item))
     if "postgresql." in written:
         autogen.imports.add("from sqlalchemy.dialects import postgresql")
     return written or False
+
+
+def _with_module(name: re.Match[str]) -> str:
+    return f"{'postgresql' if name[0] in postgresql.__all__ else 'sa'}.{name[0]}"
 
 
 def _target() -> frozenset[str]:
