@@ -172,7 +172,7 @@ def _end_without_waiting(driver: Any, ended: Event) -> None:
     Closing alone waits for the statement that runs, and then leaves the transaction open, and the
     file locked, for as long as somebody refers to a cursor.
     """
-    raw, todo = driver._connection, driver._tx
+    raw, queue = driver._connection, driver._tx
     if raw is None:
         return
 
@@ -184,7 +184,7 @@ def _end_without_waiting(driver: Any, ended: Event) -> None:
     ended.set()
     with suppress(Empty):
         while True:
-            todo.get_nowait()
-    todo.put((None, finish))
+            queue.get_nowait()
+    queue.put((None, finish))
     driver._connection = None
     driver.stop()
