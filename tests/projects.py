@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +17,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psycopg
+from rendering import ROOT, Answers, Renderer
+
+INSIDE = ROOT / "tests" / "inside"
 
 # One process for many commands, because most of a command's time is to import SQLAlchemy.
 RUN_EACH = """
@@ -202,6 +208,42 @@ class Served:
         assert self.process.returncode == 0, output
         assert "Traceback" not in output, output
         return output
+
+
+def run_inside(project: Project, name: str) -> None:
+    """Run tests of ours with those of a project; for sync sessions they are rewritten first."""
+    sessions = project.answers["sessions"]
+    text = (INSIDE / f"{name}.py").read_text()
+    if sessions == "sync":
+        hook = load_hook("generate_sync")
+        text, problems = hook.sync_form(text)
+        assert not problems
+        (text,) = hook.tidy([text])
+    target = project.folder / "tests" / "db" / f"test_{name}.py"
+    target.write_text(text)
+    shutil.copy(INSIDE / f"at_once_{sessions}.py", project.folder / "tests" / "at_once.py")
+    plugins = ["no:cacheprovider", "no:randomly", *(["no:asyncio"] if sessions == "sync" else [])]
+    options = [option for plugin in plugins for option in ("-p", plugin)]
+
+    output = project.run("pytest", *options, str(target))
+
+    assert "skipped" not in output
+
+
+def load_hook(name: str) -> ModuleType:
+    """Return a module of hooks/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "hooks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -> Project:
+    """Return a copy of a rendered project that the test may change."""
+    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    return Project(folder, {"package_name": "my_service", **answers}, url)
 
 
 def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, Any]:

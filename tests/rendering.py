@@ -57,6 +57,14 @@ def combinations() -> list[dict[str, Any]]:
     return found
 
 
+# A project with all examples, which takes a URL of either database.
+EVERYTHING: dict[str, Any] = {
+    "package_name": "shop",
+    "database": "postgresql",
+    "web": "fastapi",
+    "examples": ["items", "accounts", "tasks"],
+}
+
 # Run by their own Makefiles, each in an environment of its own: one of each kind of data layer.
 INSTALLED: list[dict[str, Any]] = [
     {"database": database, "sessions": sessions, "web": "fastapi", "examples": examples}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project, ask, free_port, postgres_database, wait_for
+from projects import Project, ask, free_port, postgres_database, project_at, wait_for
 from rendering import INSTALLED, ROOT, Answers, Renderer, locked, name_of, pairwise
 
 SOME = pytest.mark.parametrize("answers", pairwise(), ids=name_of)
@@ -46,12 +45,6 @@ def kept(answers: Answers) -> Iterator[Path]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         (folder / ".venv" / ".done").unlink(missing_ok=True)
         yield folder
-
-
-def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -> Project:
-    """Return a copy of a rendered project that the test may change."""
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
-    return Project(folder, {"package_name": "my_service", **answers}, url)
 
 
 @SOME

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from queue import Empty
+from threading import Event
 from typing import Any
 
 from sqlalchemy import (
@@ -17,7 +19,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .errors import (
     InvalidValueError,
@@ -63,7 +65,7 @@ def prepare(engine: Engine, settings: DatabaseSettings, *, for_migrations: bool 
     ) -> Any:
         try:
             if server is None:
-                return _connect_sqlite(dialect, args, kwargs, pragmas)
+                return _connect_sqlite(dialect, record, args, kwargs, pragmas)
             return server.connect(dialect, args, kwargs)
         except Exception as error:
             raise translate_connect(error) from error
@@ -179,8 +181,17 @@ _SERVING = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
 _MIGRATING = ("foreign_keys = OFF", "journal_mode = WAL", "legacy_alter_table = ON")
 
 
+# A statement in a thread cannot be cancelled, but asks now and then whether it should end.
+_ENDED = "ended"
+_STEPS_BETWEEN_QUESTIONS = 50_000
+
+
 def _connect_sqlite(
-    dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any], pragmas: tuple[str, ...]
+    dialect: Dialect,
+    record: ConnectionPoolEntry,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    pragmas: tuple[str, ...],
 ) -> Any:
     # A file that cannot be opened fails here, before aiosqlite starts a thread for it.
     sqlite3.connect(args[0], uri=kwargs.get("uri", False)).close()
@@ -192,6 +203,11 @@ def _connect_sqlite(
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        if dialect.is_async:
+            ended = record.info[_ENDED] = Event()
+            connection.run_async(
+                lambda driver: driver.set_progress_handler(ended.is_set, _STEPS_BETWEEN_QUESTIONS)
+            )
     except BaseException:
         connection.close()
         raise
@@ -205,14 +221,42 @@ def _control_transactions(engine: Engine) -> None:
         reading = connection.get_execution_options().get(READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
+    @event.listens_for(engine, "reset")
+    def roll_back(
+        dbapi_connection: Any, record: ConnectionPoolEntry, state: PoolResetState
+    ) -> None:
+        # A COMMIT that a deferred constraint refuses leaves the transaction open.
+        driver: Any = record.driver_connection
+        if driver.in_transaction and not state.terminate_only:
+            dbapi_connection.rollback()
+
     @event.listens_for(engine, "invalidate")
-    def interrupt(
+    def end(
         dbapi_connection: Any, record: ConnectionPoolEntry, error: BaseException | None
     ) -> None:
-        # A cancelled statement goes on in its thread and keeps the file locked until told to stop.
-        driver = getattr(dbapi_connection, "driver_connection", None)
-        raw = getattr(driver, "_connection", None)
-        if isinstance(raw, sqlite3.Connection):
-            with suppress(sqlite3.Error):
-                raw.interrupt()
-                raw.rollback()
+        if _ENDED in record.info:
+            _end_without_waiting(dbapi_connection.driver_connection, record.info[_ENDED])
+
+
+def _end_without_waiting(driver: Any, ended: Event) -> None:
+    """End a connection of aiosqlite whose caller was cancelled, with all that its thread has to do.
+
+    Closing alone waits for the statement that runs, and then leaves the transaction open, and the
+    file locked, for as long as somebody refers to a cursor.
+    """
+    raw, queue = driver._connection, driver._tx
+    if raw is None:
+        return
+
+    def finish() -> None:
+        raw.set_progress_handler(None, 0)
+        raw.rollback()
+        raw.close()
+
+    ended.set()
+    with suppress(Empty):
+        while True:
+            queue.get_nowait()
+    queue.put((None, finish))
+    driver._connection = None
+    driver.stop()

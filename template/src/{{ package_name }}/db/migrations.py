@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,10 +17,12 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 
 from .connections import READ_ONLY
 from .engine import run_on_connection
-from .errors import UnavailableError
+from .errors import SchemaBehindError, UnavailableError, translate
 from .runtime import run
 from .settings import DatabaseSettings, SettingsError
 
@@ -77,8 +80,12 @@ def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) ->
         return
     try:
         run(run_on_connection, settings, partial(_migrate, metadata))
-    except UnavailableError as error:
-        raise CommandError(f"{error} ({settings.address})") from error
+    except (UnavailableError, DBAPIError) as error:
+        problem = error if isinstance(error, UnavailableError) else translate(error)
+        # What else a migration runs into is a mistake in it, and needs the traceback.
+        if not isinstance(problem, UnavailableError) or isinstance(problem, SchemaBehindError):
+            raise
+        raise CommandError(f"{problem} ({settings.address})") from error
 
 
 def _migrate(metadata: MetaData, connection: Connection) -> None:
@@ -90,6 +97,9 @@ def _migrate(metadata: MetaData, connection: Connection) -> None:
         transactional_ddl=True,
         **_options(metadata),
     )
+    if is_sqlite:
+        # It does everything in a transaction, and leaving that would let go of its lock.
+        context.get_context().autocommit_block = nullcontext  # type: ignore[assignment,method-assign]
     target = _target()
     if target and _is_at(target, connection.engine):
         return
@@ -133,9 +143,16 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
     if isinstance(item, Enum) and not item.native_enum:
         return f"sa.String(length={item.length})"
     written: str = getattr(item, "migration_type", "")
+    if type(item).__module__.startswith(postgresql.__name__):
+        # Alembic knows where the types inside it come from on PostgreSQL only.
+        written = re.sub(r"(?<![\w.'])[A-Z]\w*(?=\()", _with_module, repr(item))
     if "postgresql." in written:
         autogen.imports.add("from sqlalchemy.dialects import postgresql")
     return written or False
+
+
+def _with_module(name: re.Match[str]) -> str:
+    return f"{'postgresql' if name[0] in postgresql.__all__ else 'sa'}.{name[0]}"
 
 
 def _target() -> frozenset[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Insert, Table, UnaryExpression
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.schema import CallableColumnDefault
+
+Order = QueryableAttribute[Any] | UnaryExpression[Any]
 
 
 def upsert(
@@ -28,3 +31,17 @@ def upsert(
             update: Callable[[Any], Any] = column.onupdate.arg
             changes[column.name] = update(None)
     return statement.on_conflict_do_update(index_elements=list(key), set_=changes)
+
+
+def nulls_last(order: Order) -> Order:
+    """Put rows without a value last, as the databases disagree where they belong.
+
+    An order that says nulls_first() or nulls_last() itself stays as it is.
+    """
+    expression: Any = order
+    while isinstance(expression, UnaryExpression):
+        if expression.modifier in (operators.nulls_first_op, operators.nulls_last_op):
+            return order
+        expression = expression.element
+    # Where there are no nulls, saying so would only keep an index from being used.
+    return order.nulls_last() if getattr(expression, "nullable", True) else order

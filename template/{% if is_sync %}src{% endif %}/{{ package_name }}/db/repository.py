@@ -1,6 +1,6 @@
 """How the rows of one table are found and stored.
 
-Entities for writes: get, get_one, first and list return objects whose changes are stored.
+Entities for writes: get, get_one, get_many, first and list return objects whose changes are stored.
 Rows for reads: read_one, page and stream return plain rows, at a fraction of the cost.
 Nothing here commits; the unit of work does.
 """
@@ -16,7 +16,6 @@ from sqlalchemy import (
     CursorResult,
     Row,
     Select,
-    UnaryExpression,
     delete,
     func,
     insert,
@@ -29,11 +28,10 @@ from sqlalchemy.orm import QueryableAttribute, Session
 from .base import Base
 from .errors import NotFoundError
 from .pages import Page, decode_cursor, encode_cursor
-from .statements import upsert
+from .statements import Order, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
 Criterion = ColumnElement[bool]
-Order = QueryableAttribute[Any] | UnaryExpression[Any]
 
 BATCH = 1000
 
@@ -67,6 +65,19 @@ class Repository(Generic[Model]):
             raise self._not_found(id)
         return entity
 
+    def get_many(self, ids: Iterable[Any]) -> Sequence[Model]:
+        """Return the entities in the order of the ids, without those that do not exist.
+
+        As many queries as it takes, because a statement holds only so many parameters.
+        """
+        wanted = list(dict.fromkeys(ids))
+        key, found = self._key(), dict[Any, Model]()
+        for start in range(0, len(wanted), BATCH):
+            statement = self.query().where(key.in_(wanted[start : start + BATCH]))
+            for entity in self.session.scalars(statement):
+                found[getattr(entity, key.key)] = entity
+        return [found[id] for id in wanted if id in found]
+
     def first(self, *criteria: Criterion, order_by: Order | None = None) -> Model | None:
         """Return the first entity that matches, or None."""
         return self.session.scalars(self._ordered(criteria, order_by).limit(1)).first()
@@ -74,7 +85,10 @@ class Repository(Generic[Model]):
     def list(
         self, *criteria: Criterion, order_by: Order | None = None, limit: int = 100
     ) -> Sequence[Model]:
-        """Return at most `limit` entities that match, in an order that never varies."""
+        """Return at most `limit` entities that match, in an order that never varies.
+
+        Those without a value in the column to order by come last, in either direction.
+        """
         return self.session.scalars(self._ordered(criteria, order_by).limit(limit)).all()
 
     def exists(self, *criteria: Criterion) -> bool:
@@ -185,7 +199,7 @@ class Repository(Generic[Model]):
         return self.query().with_only_columns(*columns)
 
     def _ordered(self, criteria: Sequence[Criterion], order_by: Order | None) -> Select[Model]:
-        order = [self._key()] if order_by is None else [order_by, self._key()]
+        order = [self._key()] if order_by is None else [nulls_last(order_by), self._key()]
         return self.query().where(*criteria).order_by(*order)
 
     def _not_found(self, id: Any) -> NotFoundError:

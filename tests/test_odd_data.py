@@ -1,0 +1,16 @@
+"""Data that other data layers trip over comes back from a rendered project as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import project_at, run_inside
+from rendering import EVERYTHING, Renderer
+
+
+@pytest.mark.parametrize("sessions", ["async", "sync"])
+def test_odd_data_is_all_right(
+    renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
+) -> None:
+    run_inside(project_at(renderer, tmp_path, "", EVERYTHING | {"sessions": sessions}), "odd_data")
