@@ -18,8 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 240
-# Starts processes for many seconds, and no fault needs it.
-SLOW = "tests/db/test_migrations.py::test_processes_that_migrate_at_once_all_succeed"
 
 # What every project imports: loaded once, and there already in the processes that run its tests.
 LIBRARIES = [
@@ -115,6 +113,6 @@ def is_ours(path: str) -> bool:
 def arguments_for(run: Run) -> list[str]:
     """Return the arguments of pytest: in the files' order, so that each run finds the same."""
     arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "--deselect", SLOW]
+    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-p", "no:asyncio"] if "-sync-" in run.project else []
     return [*arguments, *run.tests]

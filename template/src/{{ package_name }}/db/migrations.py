@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
-from .connections import READ_ONLY
 from .engine import run_on_connection
 from .errors import SchemaBehindError, UnavailableError, translate
+from .reading import READ_ONLY
 from .runtime import run
 from .settings import DatabaseSettings, SettingsError
 

@@ -14,6 +14,7 @@ from .runtime import DRIVERS
 from .servers import SERVERS
 
 _ALIASES = {"postgres": "postgresql"}
+_NO_URL = (ArgumentError, ValueError)
 
 
 class SettingsError(Exception):
@@ -104,7 +105,7 @@ def parse_url(text: str) -> URL:
     """Return the URL with this project's driver; raises a ValueError that does not repeat it."""
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):
+    except _NO_URL:
         raise ValueError("is not a database URL such as sqlite:///./app.db") from None
     if "@" in (url.host or ""):
         raise ValueError("has an @ in its user or password: write %40")

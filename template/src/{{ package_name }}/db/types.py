@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .errors import InvalidValueError
 
+_UNSTORABLE = (ValueError, RecursionError)
+
 
 def utc_now() -> datetime:
     """Return the current time, aware, in UTC."""
@@ -141,7 +143,7 @@ class JSONString(TypeDecorator[Any]):
         try:
             encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
             encoded.encode()
-        except (ValueError, RecursionError):
+        except _UNSTORABLE:
             raise InvalidValueError("This JSON cannot be stored.") from None
         return value if dialect.name == "postgresql" else encoded
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as new_engine
 
-from .connections import engine_options, prepare, reading_options
+from .connections import engine_options, prepare
+from .reading import reading_options
 from .settings import DatabaseSettings
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy import create_engine as new_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from .connections import engine_options, prepare, reading_options
+from .connections import engine_options, prepare
+from .reading import reading_options
 from .settings import DatabaseSettings
 
 

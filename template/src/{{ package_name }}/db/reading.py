@@ -1,0 +1,34 @@
+"""What it means that a session only reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, TextClause, event
+
+from .errors import ReadOnlyError
+
+READ_ONLY = "read_only"
+
+
+def reading_options(url: URL) -> dict[str, Any]:
+    """Return the execution options of sessions that only read."""
+    if url.get_backend_name() == "sqlite":
+        return {READ_ONLY: True}
+    # One SELECT needs no BEGIN and COMMIT around it: two round trips less.
+    return {READ_ONLY: True, "isolation_level": "AUTOCOMMIT"}
+
+
+def refuse_writes(engine: Engine) -> None:
+    """Let sessions that only read execute nothing else; raises ReadOnlyError."""
+
+    @event.listens_for(engine, "before_execute")
+    def check(connection: Connection, statement: Any, *args: Any) -> None:
+        if connection.get_execution_options().get(READ_ONLY, False) and not _only_reads(statement):
+            raise ReadOnlyError("This unit of work only reads.")
+
+
+def _only_reads(statement: Any) -> bool:
+    if isinstance(statement, TextClause):
+        return statement.text.lstrip()[:6].upper() == "SELECT"
+    return bool(getattr(statement, "is_select", False))
