@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +22,14 @@ from pydantic import SecretStr
 from shop.db.base import Base, HasId, HasTimestamps
 from shop.db.engine import Database, run_on_connection
 from shop.db.repository import Repository
-from shop.db.runtime import IS_ASYNC, run
+from shop.db.runtime import run
 from shop.db.types import ExactDecimal, JSONString, UtcDateTime, enum_by_value
 from shop.db.unit_of_work import UnitOfWork
 from shop.settings import Settings
 from sqlalchemy import MetaData, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+IS_ASYNC = iscoroutinefunction(UnitOfWork.commit)
 # The usual examples are few and always the same; a depth makes them more, and new ones each time.
 DEPTH = int(os.environ.get("PLINTH_DEPTH", "1"))
 
