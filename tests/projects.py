@@ -297,7 +297,7 @@ def postgres_database(server: str) -> Iterator[str]:
     """Make a database on the server and remove it at the end."""
     name = f"plinth_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
         try:
             yield f"{server.rpartition('/')[0]}/{name}"
         finally:

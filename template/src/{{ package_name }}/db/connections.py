@@ -24,7 +24,7 @@ from .errors import (
 from .reading import refuse_writes
 from .server import Server
 from .servers import SERVERS
-from .settings import DatabaseSettings, Environment, Pooler
+from .settings import DatabaseSettings, Pooler
 
 
 def engine_options(settings: DatabaseSettings, *, for_migrations: bool = False) -> dict[str, Any]:
@@ -100,13 +100,13 @@ def _bound_waiting(engine: Engine, server: Server, seconds: float) -> None:
 
 
 def _pool_options(settings: DatabaseSettings) -> dict[str, Any]:
-    if settings.environment is Environment.TEST:
-        return {"poolclass": NullPool}
     size, overflow = settings.pools[settings.environment]
     if settings.database_pool_size is not None:
         size = settings.database_pool_size
     if settings.database_max_overflow is not None:
         overflow = settings.database_max_overflow
+    if size == 0:
+        return {"poolclass": NullPool}
     return {
         "pool_size": size,
         "max_overflow": overflow,

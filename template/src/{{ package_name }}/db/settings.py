@@ -46,6 +46,7 @@ class DatabaseSettings(BaseSettings):
     pools: ClassVar[dict[Environment, tuple[int, int]]] = {
         Environment.DEVELOPMENT: (5, 10),
         Environment.PRODUCTION: (10, 20),
+        Environment.TEST: (0, 0),
     }
 
     environment: Environment = Environment.DEVELOPMENT
