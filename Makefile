@@ -10,7 +10,7 @@ demo: setup            ## render the default answers, migrate, seed, serve
 	@$(BIN)/python tools/demo.py
 
 test: check            ## the whole suite
-	$(BIN)/pytest --numprocesses=auto --dist=worksteal
+	$(BIN)/pytest --numprocesses=auto --maxschedchunk=1
 
 lanes: setup           ## the projects' own suites on the newest and on the lowest versions
 	$(BIN)/pytest --numprocesses=auto -m lanes

@@ -14,6 +14,17 @@ from rendering import ROOT, Renderer, locked, snapshot
 
 POSTGRES = ROOT / "template" / "{% if use_postgresql %}tests{% endif %}" / "postgres.py"
 
+# These take longest: begun last, one would be waited for while the other cores have nothing to do.
+LONGEST = [
+    "test_the_makefile_does_all_of_its_own_set_up",
+    "test_its_own_tests_pass",
+    "test_the_demo_works_twice_and_stops_without_a_trace",
+    "test_what_changes_in_the_models_is_noticed",
+    "test_every_answer_is_a_documented_one",
+    "test_work_at_once_loses_nothing",
+    "test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server",
+]
+
 # What a developer has set for other purposes must not reach the projects under test.
 FOREIGN = ("DATABASE_", "COPIER_", "ENVIRONMENT", "PYTEST_ADDOPTS", "PYTHONDONTWRITEBYTECODE")
 
@@ -40,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     os.environ["TEST_POSTGRES_URL"] = server.url
     config.add_cleanup(server.stop)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[2].partition("[")[0], 99))
 
 
 def load_postgres() -> ModuleType:

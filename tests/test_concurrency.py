@@ -32,6 +32,27 @@ for line in sys.stdin:
         traceback.print_exc()
     print(status, flush=True)
 """
+# Opens new files, each in several processes at once, and tells what went wrong.
+OPEN = """
+import multiprocessing, sys
+from shop.db.engine import create_engine
+from shop.settings import Settings
+
+def open_file(barrier, path):
+    barrier.wait()
+    create_engine(Settings(database_url=f"sqlite:///{path}")).connect().close()
+
+context = multiprocessing.get_context("fork")
+for number in range(40):
+    barrier = context.Barrier(4)
+    arguments = (barrier, f"{sys.argv[1]}/{number}.db")
+    processes = [context.Process(target=open_file, args=arguments) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+"""
 INDEX = """
 from alembic import op
 
@@ -142,6 +163,14 @@ def test_processes_that_migrate_at_once_all_succeed(
                     assert holder.execute(invalid).fetchone() == (0,)
                     holder.execute("SELECT pg_advisory_lock(7305811094)")
                     upgrade(project, processes[:1], url)
+
+
+def test_processes_that_open_a_new_file_at_once_all_succeed(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    project = Project(renderer.render(EVERYTHING | {"sessions": "sync"}), EVERYTHING, "")
+
+    project.run_code(OPEN, str(tmp_path))
 
 
 @SESSIONS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from queue import Empty
 from threading import Event
 from typing import Any
@@ -13,9 +14,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .reading import READ_ONLY
 
-_SERVING = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
+_SERVING = ("foreign_keys = ON", "synchronous = NORMAL")
 # Altering a table drops and renames it: with foreign keys on, its children would go with it.
-_MIGRATING = ("foreign_keys = OFF", "journal_mode = WAL", "legacy_alter_table = ON")
+_MIGRATING = ("foreign_keys = OFF", "legacy_alter_table = ON")
 
 # A statement in a thread cannot be cancelled, but asks now and then whether it should end.
 _ENDED = "ended"
@@ -39,8 +40,7 @@ def connect(
     for_migrations: bool,
 ) -> Any:
     """Return a new connection."""
-    # A file that cannot be opened fails here, before aiosqlite starts a thread for it.
-    sqlite3.connect(args[0], uri=kwargs.get("uri", False)).close()
+    _open_file(args[0], uri=kwargs.get("uri", False), lock_timeout=kwargs["timeout"])
     connection: Any = dialect.connect(*args, **kwargs)
     try:
         # The driver would begin and commit behind our back, and let DDL survive a rollback.
@@ -58,6 +58,24 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _open_file(path: str, *, uri: bool, lock_timeout: float) -> None:
+    """Let others read the file while somebody writes, from now on.
+
+    A file that cannot be opened fails here, before aiosqlite starts a thread for it.
+    """
+    deadline = time.monotonic() + lock_timeout
+    with closing(sqlite3.connect(path, timeout=lock_timeout, uri=uri)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # Of those who open a new file at once, SQLite lets one do this and none wait.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
 
 def control_transactions(engine: Engine) -> None:
