@@ -1,6 +1,8 @@
 # Needs Python 3.11 or later, git and make; uv is fetched when it is not there.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
+# One more than there are cores, because now and then a test only waits.
+JOBS = $(shell $(BIN)/python -c "import os; print(1 + (os.cpu_count() or 1))")
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
 .PHONY: setup demo test lanes faults check format sync pin services
@@ -9,11 +11,11 @@ setup: .venv/.done
 demo: setup            ## render the default answers, migrate, seed, serve
 	@$(BIN)/python tools/demo.py
 
-test: check            ## the whole suite
-	$(BIN)/pytest --numprocesses=auto --maxschedchunk=1
+test: check            ## every combination rendered, checked and run
+	$(BIN)/pytest --numprocesses=$(JOBS) --maxschedchunk=1
 
-lanes: setup           ## the projects' own suites on the newest and on the lowest versions
-	$(BIN)/pytest --numprocesses=auto -m lanes
+lanes: setup           ## what is too dear for each make test; the newest and the lowest versions
+	$(BIN)/pytest --numprocesses=$(JOBS) --maxschedchunk=1 -m lanes
 
 faults: setup          ## plant known faults in projects; their own tests must notice each
 	$(BIN)/python tools/faults.py

@@ -45,6 +45,11 @@ SPREAD: dict[str, Sequence[str]] = {
     "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
 }
 
+# Dear, and alike to what `make test` runs: `make lanes` runs these too, and CI both.
+LATER = pytest.mark.lanes
+# The sync twin of a data layer is generated from the async one, and runs on other drivers.
+SESSIONS = pytest.mark.parametrize("sessions", ["async", pytest.param("sync", marks=LATER)])
+
 
 def combinations() -> list[dict[str, Any]]:
     """Return every valid combination of answers, the spread answers varied along."""

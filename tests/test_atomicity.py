@@ -7,11 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from projects import Project, postgres_database, project_at, run_inside
-from rendering import EVERYTHING, Renderer
-
-SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
+from rendering import EVERYTHING, SESSIONS, Renderer
 
 # Migrates each of the databases, repairs the last migration, and migrates each once more. Prints
 # the exit statuses, with the revisions and tables that are there after each.

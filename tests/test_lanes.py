@@ -1,7 +1,7 @@
 """Rendered projects work on the newest versions of all they need, and on the lowest they allow.
 
 The two lanes pin nothing: what breaks here breaks for users next, or has broken for some already.
-`make test` takes a short look at each; `make lanes` runs all of their tests.
+`make lanes` runs them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from projects import Project
-from rendering import ROOT, Renderer, locked
+from rendering import LATER, ROOT, Renderer, locked
 
 KEPT = ROOT / ".cache" / "lanes"
 SESSIONS = ["async", "sync"]
@@ -34,11 +34,6 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 # What uv answers when it cannot ask the index; 1 would mean that no versions fit.
 UNREACHABLE = 2
 NO_CACHE = ["-p", "no:cacheprovider"]
-# A look at most parts without a server: the rest is for `make lanes`.
-SHORT = [
-    *["tests/db/test_types.py", "tests/db/test_unit_of_work.py", "tests/db/test_settings.py"],
-    *["tests/web", "tests/test_commands.py", "-k", "not postgresql and not out_of_reach"],
-]
 
 
 @dataclass(frozen=True)
@@ -55,19 +50,9 @@ LANES = {
     "newest": Lane(PYTHONS[::-1], ["--upgrade"], daily=True),
     "lowest": Lane(PYTHONS, ["--resolution=lowest-direct"], daily=False),
 }
-EACH = pytest.mark.parametrize("lane", LANES)
 
 
-@EACH
-def test_a_service_starts_without_a_warning(renderer: Renderer, tmp_path: Path, lane: str) -> None:
-    python = interpreter(lane, renderer)
-
-    output = run_tests(python, project_at(renderer, tmp_path, "async"), *SHORT)
-
-    assert "skipped" not in output
-
-
-@pytest.mark.lanes
+@LATER
 @pytest.mark.parametrize("sessions", SESSIONS)
 def test_its_tests_pass_in_any_order_and_in_parallel_twice_on_one_server(
     renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
@@ -91,7 +76,7 @@ def test_its_tests_pass_in_any_order_and_in_parallel_twice_on_one_server(
         assert "skipped" not in run.result()
 
 
-@pytest.mark.lanes
+@LATER
 def test_the_newest_type_checker_finds_nothing(renderer: Renderer) -> None:
     project = renderer.render(BASE | {"sessions": "async"})
     cache = {"MYPY_CACHE_DIR": str(ROOT / ".cache" / "mypy-newest")}

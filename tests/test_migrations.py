@@ -8,12 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from projects import Project, postgres_database, project_at, run_inside
-from rendering import EVERYTHING, Renderer
+from rendering import EVERYTHING, LATER, SESSIONS, Renderer
 from sqlalchemy import make_url
-
-SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
 
 COLUMNS = """
     c1: Mapped[datetime | None]
@@ -58,12 +55,14 @@ with create_engine(url).begin() as connection:
 """
 
 
+@LATER
 def test_what_changes_in_the_models_is_noticed(
     renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:
     run_inside(project_at(renderer, tmp_path, "", EVERYTHING | {"sessions": "async"}), "detection")
 
 
+@LATER
 def test_a_migration_made_on_one_database_runs_on_the_other_without_the_project(
     renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from projects import project_at, run_inside
-from rendering import EVERYTHING, Renderer
+from rendering import EVERYTHING, LATER, Renderer
 
 
+@LATER
 @pytest.mark.parametrize("sessions", ["async", "sync"])
 def test_odd_data_is_all_right(
     renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str

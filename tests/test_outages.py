@@ -16,11 +16,10 @@ from typing import Any, Self
 import psycopg
 import pytest
 from projects import Project, ask, wait_until
-from rendering import Renderer
+from rendering import SESSIONS, Renderer
 from servers import FragileServer, fragile_server
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
-SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
 
 # Written for async sessions; without these two words it is for sync ones.
 LIMITS = """

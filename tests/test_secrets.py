@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from projects import Project, ask
-from rendering import Renderer
+from rendering import SESSIONS, Renderer
 from servers import FragileServer, fragile_server
 
 PASSWORD = "p@ss%w:rd/#?"
@@ -82,7 +82,7 @@ def database(server: FragileServer) -> Iterator[str]:
     server.execute('DROP DATABASE "a?b" WITH (FORCE)')
 
 
-@pytest.mark.parametrize("sessions", ["async", "sync"])
+@SESSIONS
 def test_the_password_works_and_is_shown_nowhere(
     renderer: Renderer, server: FragileServer, database: str, sessions: str
 ) -> None:
