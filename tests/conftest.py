@@ -6,10 +6,12 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from projects import postgres_database
 from rendering import ROOT, Renderer, locked, snapshot
 
 POSTGRES = ROOT / "template" / "{% if use_postgresql %}tests{% endif %}" / "postgres.py"
@@ -97,3 +99,13 @@ def postgres_url() -> str:
     if "CI" in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/service.db"
+    else:
+        with postgres_database(request.getfixturevalue("postgres_url")) as made:
+            yield made

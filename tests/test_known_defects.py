@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,16 +214,6 @@ def template_files(*folders: str) -> list[Path]:
     found = [path for path in files if inside.search(path.relative_to(ROOT / "template").parts[0])]
     assert len(found) > 1
     return [path for path in found if "__pycache__" not in path.parts]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/service.db"
-    else:
-        with postgres_database(request.getfixturevalue("postgres_url")) as made:
-            yield made
 
 
 def test_a_changed_server_default_is_seen_where_the_schema_is(

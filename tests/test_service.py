@@ -46,16 +46,6 @@ EACH_DATABASE = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/service.db"
-    else:
-        with postgres_database(request.getfixturevalue("postgres_url")) as made:
-            yield made
-
-
-@pytest.fixture
 def kept(answers: Answers) -> Iterator[Path]:
     """A folder that is empty but for the environment and caches of the last run."""
     folder = ROOT / ".cache" / "installed" / name_of(answers)
