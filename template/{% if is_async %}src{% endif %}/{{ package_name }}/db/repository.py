@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
-    Row,
     Select,
     delete,
     func,
@@ -23,6 +22,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy import Row as SelectedRow
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import QueryableAttribute
 
@@ -33,6 +33,7 @@ from .statements import Order, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
 Criterion = ColumnElement[bool]
+Row = SelectedRow[Any]
 
 BATCH = 1000
 
@@ -102,10 +103,10 @@ class Repository(Generic[Model]):
         rows = self.query().where(*criteria).with_only_columns(self._key()).subquery()
         return await self.session.scalar(select(func.count()).select_from(rows)) or 0
 
-    async def read_one(self, id: Any) -> Row[Any]:
+    async def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
         found = await self.session.execute(self._rows().where(self._key() == id))
-        row: Row[Any] | None = found.one_or_none()
+        row: Row | None = found.one_or_none()
         if row is None:
             raise self._not_found(id)
         return row
@@ -117,7 +118,7 @@ class Repository(Generic[Model]):
         descending: bool = False,
         after: str | None = None,
         limit: int = 50,
-    ) -> Page[Row[Any]]:
+    ) -> Page[Row]:
         """Return the rows that follow the cursor, ordered by a column that is never null.
 
         The cost does not grow with the depth. Raises InvalidCursorError.
@@ -136,7 +137,7 @@ class Repository(Generic[Model]):
             return Page(items, None)
         return Page(items, encode_cursor([getattr(items[-1], key.key) for key in keys]))
 
-    async def stream(self, *criteria: Criterion, batch: int = BATCH) -> AsyncIterator[Row[Any]]:
+    async def stream(self, *criteria: Criterion, batch: int = BATCH) -> AsyncIterator[Row]:
         """Yield every row that matches in the order of the ids, `batch` in memory at a time.
 
         Each batch is a query of its own, so that no transaction stays open for long.

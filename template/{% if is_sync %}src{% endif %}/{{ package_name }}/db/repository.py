@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
-    Row,
     Select,
     delete,
     func,
@@ -23,6 +22,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy import Row as SelectedRow
 from sqlalchemy.orm import QueryableAttribute, Session
 
 from .base import Base
@@ -32,6 +32,7 @@ from .statements import Order, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
 Criterion = ColumnElement[bool]
+Row = SelectedRow[Any]
 
 BATCH = 1000
 
@@ -101,10 +102,10 @@ class Repository(Generic[Model]):
         rows = self.query().where(*criteria).with_only_columns(self._key()).subquery()
         return self.session.scalar(select(func.count()).select_from(rows)) or 0
 
-    def read_one(self, id: Any) -> Row[Any]:
+    def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
         found = self.session.execute(self._rows().where(self._key() == id))
-        row: Row[Any] | None = found.one_or_none()
+        row: Row | None = found.one_or_none()
         if row is None:
             raise self._not_found(id)
         return row
@@ -116,7 +117,7 @@ class Repository(Generic[Model]):
         descending: bool = False,
         after: str | None = None,
         limit: int = 50,
-    ) -> Page[Row[Any]]:
+    ) -> Page[Row]:
         """Return the rows that follow the cursor, ordered by a column that is never null.
 
         The cost does not grow with the depth. Raises InvalidCursorError.
@@ -135,7 +136,7 @@ class Repository(Generic[Model]):
             return Page(items, None)
         return Page(items, encode_cursor([getattr(items[-1], key.key) for key in keys]))
 
-    def stream(self, *criteria: Criterion, batch: int = BATCH) -> Iterator[Row[Any]]:
+    def stream(self, *criteria: Criterion, batch: int = BATCH) -> Iterator[Row]:
         """Yield every row that matches in the order of the ids, `batch` in memory at a time.
 
         Each batch is a query of its own, so that no transaction stays open for long.

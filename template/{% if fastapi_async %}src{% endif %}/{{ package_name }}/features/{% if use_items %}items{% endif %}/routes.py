@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, status
-from sqlalchemy import Row
 
 from ...db.pages import Page
+from ...db.repository import Row
 from ..dependencies import NewUnitOfWork
 from ..schemas import PageQuery, PageRead
 from . import service
@@ -25,13 +25,13 @@ async def create_item(uow: NewUnitOfWork, body: ItemCreate) -> Item:
 
 
 @router.get("", response_model=PageRead[ItemRead])
-async def list_items(uow: NewUnitOfWork, page: Annotated[PageQuery, Query()]) -> Page[Row[Any]]:
+async def list_items(uow: NewUnitOfWork, page: Annotated[PageQuery, Query()]) -> Page[Row]:
     """List the items, oldest first."""
     return await service.list_items(uow, after=page.after, limit=page.limit)
 
 
 @router.get("/{item_id}", response_model=ItemRead)
-async def read_item(uow: NewUnitOfWork, item_id: UUID) -> Row[Any]:
+async def read_item(uow: NewUnitOfWork, item_id: UUID) -> Row:
     """Show one item."""
     return await service.read_item(uow, item_id)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, status
-from sqlalchemy import Row
 
 from ...db.pages import Page
+from ...db.repository import Row
 from ..dependencies import NewUnitOfWork
 from ..schemas import PageQuery, PageRead
 from . import service
@@ -25,13 +25,13 @@ def create_user(uow: NewUnitOfWork, body: UserCreate) -> User:
 
 
 @router.get("/users", response_model=PageRead[UserRead])
-def list_users(uow: NewUnitOfWork, page: Annotated[PageQuery, Query()]) -> Page[Row[Any]]:
+def list_users(uow: NewUnitOfWork, page: Annotated[PageQuery, Query()]) -> Page[Row]:
     """List the users, oldest first."""
     return service.list_users(uow, after=page.after, limit=page.limit)
 
 
 @router.get("/users/{user_id}", response_model=UserRead)
-def read_user(uow: NewUnitOfWork, user_id: UUID) -> Row[Any]:
+def read_user(uow: NewUnitOfWork, user_id: UUID) -> Row:
     """Show one user."""
     return service.read_user(uow, user_id)
 
@@ -55,15 +55,13 @@ def add_file(uow: NewUnitOfWork, user_id: UUID, body: FileCreate) -> File:
 
 
 @router.get("/users/{user_id}/files", response_model=PageRead[FileRead])
-def list_files(
-    uow: NewUnitOfWork, user_id: UUID, page: Annotated[PageQuery, Query()]
-) -> Page[Row[Any]]:
+def list_files(uow: NewUnitOfWork, user_id: UUID, page: Annotated[PageQuery, Query()]) -> Page[Row]:
     """List a user's files, oldest first."""
     return service.list_files(uow, user_id, after=page.after, limit=page.limit)
 
 
 @router.get("/files/{file_id}", response_model=FileRead)
-def read_file(uow: NewUnitOfWork, file_id: UUID) -> Row[Any]:
+def read_file(uow: NewUnitOfWork, file_id: UUID) -> Row:
     """Show one file."""
     return service.read_file(uow, file_id)
 

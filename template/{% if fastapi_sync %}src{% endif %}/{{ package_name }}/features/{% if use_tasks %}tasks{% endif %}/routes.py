@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, status
-from sqlalchemy import Row
 
 from ...db.pages import Page
+from ...db.repository import Row
 from ..dependencies import NewUnitOfWork
 from ..schemas import PageQuery, PageRead
 from . import service
@@ -35,7 +35,7 @@ def submit_task(uow: NewUnitOfWork, body: TaskCreate) -> Task:
 
 
 @router.get("", response_model=PageRead[TaskSummary])
-def list_tasks(uow: NewUnitOfWork, query: Annotated[TaskQuery, Query()]) -> Page[Row[Any]]:
+def list_tasks(uow: NewUnitOfWork, query: Annotated[TaskQuery, Query()]) -> Page[Row]:
     """List the tasks that are wanted, newest first."""
     wanted = TaskFilter(**query.model_dump(exclude={"after", "limit"}))
     return service.list_tasks(uow, wanted, after=query.after, limit=query.limit)
@@ -74,6 +74,6 @@ def archive_task(uow: NewUnitOfWork, task_id: UUID, body: TaskArchive) -> Task:
 @router.get("/{task_id}/events", response_model=PageRead[TaskEventRead])
 def list_events(
     uow: NewUnitOfWork, task_id: UUID, page: Annotated[PageQuery, Query()]
-) -> Page[Row[Any]]:
+) -> Page[Row]:
     """List what happened to a task, newest first."""
     return service.list_events(uow, task_id, after=page.after, limit=page.limit)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
 from ...db.pages import Page
+from ...db.repository import Row
 from ..unit_of_work import UnitOfWork
 from .emails import normalise_email
 from .errors import EmailTakenError, InvalidEmailError
@@ -30,13 +29,13 @@ async def create_user(
     return user
 
 
-async def read_user(uow: UnitOfWork, user_id: UUID) -> Row[Any]:
+async def read_user(uow: UnitOfWork, user_id: UUID) -> Row:
     """Return one user without the password; raises NotFoundError."""
     async with uow.read_only():
         return await uow.users.read_one(user_id)
 
 
-async def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row[Any]]:
+async def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of users, oldest first; raises InvalidCursorError."""
     async with uow.read_only():
         return await uow.users.page(after=after, limit=limit)
@@ -98,15 +97,13 @@ async def add_file(uow: UnitOfWork, file: File) -> File:
     return file
 
 
-async def read_file(uow: UnitOfWork, file_id: UUID) -> Row[Any]:
+async def read_file(uow: UnitOfWork, file_id: UUID) -> Row:
     """Return one file; raises NotFoundError."""
     async with uow.read_only():
         return await uow.files.read_one(file_id)
 
 
-async def list_files(
-    uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int
-) -> Page[Row[Any]]:
+async def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of a user's files, oldest first; raises NotFoundError, InvalidCursorError."""
     async with uow.read_only():
         await uow.users.read_one(user_id)

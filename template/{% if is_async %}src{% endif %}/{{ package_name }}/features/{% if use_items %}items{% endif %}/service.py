@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from ...db.pages import Page
+from ...db.repository import Row
 from ..unit_of_work import UnitOfWork
 from .models import Item
 
@@ -19,13 +18,13 @@ async def create_item(uow: UnitOfWork, item: Item) -> Item:
     return item
 
 
-async def read_item(uow: UnitOfWork, item_id: UUID) -> Row[Any]:
+async def read_item(uow: UnitOfWork, item_id: UUID) -> Row:
     """Return one item; raises NotFoundError."""
     async with uow.read_only():
         return await uow.items.read_one(item_id)
 
 
-async def list_items(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row[Any]]:
+async def list_items(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of items, oldest first; raises InvalidCursorError."""
     async with uow.read_only():
         return await uow.items.page(after=after, limit=limit)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from ...db.pages import Page
+from ...db.repository import Row
 from ...db.types import utc_now
 from ..unit_of_work import UnitOfWork
 from .models import Task, TaskEvent, TaskStatus
@@ -36,7 +35,7 @@ async def read_task(uow: UnitOfWork, task_id: UUID) -> Task:
 
 async def list_tasks(
     uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int
-) -> Page[Row[Any]]:
+) -> Page[Row]:
     """Return a page of the tasks that are wanted, newest first; raises InvalidCursorError."""
     async with uow.read_only():
         return await uow.tasks.page(
@@ -91,7 +90,7 @@ async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
 
 async def list_events(
     uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int
-) -> Page[Row[Any]]:
+) -> Page[Row]:
     """Return a page of a task's events, newest first; raises NotFoundError, InvalidCursorError."""
     async with uow.read_only():
         await uow.tasks.read_one(task_id)

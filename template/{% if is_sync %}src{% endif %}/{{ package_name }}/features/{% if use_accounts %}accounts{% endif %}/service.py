@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
 from ...db.pages import Page
+from ...db.repository import Row
 from ..unit_of_work import UnitOfWork
 from .emails import normalise_email
 from .errors import EmailTakenError, InvalidEmailError
@@ -30,13 +29,13 @@ def create_user(
     return user
 
 
-def read_user(uow: UnitOfWork, user_id: UUID) -> Row[Any]:
+def read_user(uow: UnitOfWork, user_id: UUID) -> Row:
     """Return one user without the password; raises NotFoundError."""
     with uow.read_only():
         return uow.users.read_one(user_id)
 
 
-def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row[Any]]:
+def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of users, oldest first; raises InvalidCursorError."""
     with uow.read_only():
         return uow.users.page(after=after, limit=limit)
@@ -98,13 +97,13 @@ def add_file(uow: UnitOfWork, file: File) -> File:
     return file
 
 
-def read_file(uow: UnitOfWork, file_id: UUID) -> Row[Any]:
+def read_file(uow: UnitOfWork, file_id: UUID) -> Row:
     """Return one file; raises NotFoundError."""
     with uow.read_only():
         return uow.files.read_one(file_id)
 
 
-def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int) -> Page[Row[Any]]:
+def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of a user's files, oldest first; raises NotFoundError, InvalidCursorError."""
     with uow.read_only():
         uow.users.read_one(user_id)

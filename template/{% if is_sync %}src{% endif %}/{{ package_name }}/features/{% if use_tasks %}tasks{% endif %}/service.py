@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from ...db.pages import Page
+from ...db.repository import Row
 from ...db.types import utc_now
 from ..unit_of_work import UnitOfWork
 from .models import Task, TaskEvent, TaskStatus
@@ -34,9 +33,7 @@ def read_task(uow: UnitOfWork, task_id: UUID) -> Task:
         return uow.tasks.get_one(task_id)
 
 
-def list_tasks(
-    uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int
-) -> Page[Row[Any]]:
+def list_tasks(uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of the tasks that are wanted, newest first; raises InvalidCursorError."""
     with uow.read_only():
         return uow.tasks.page(
@@ -89,7 +86,7 @@ def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
         uow.tasks.delete(uow.tasks.get_one(task_id, for_update=True))
 
 
-def list_events(uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int) -> Page[Row[Any]]:
+def list_events(uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of a task's events, newest first; raises NotFoundError, InvalidCursorError."""
     with uow.read_only():
         uow.tasks.read_one(task_id)
