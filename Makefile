@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS = $(shell $(BIN)/python -c "import os; print(1 + (os.cpu_count() or 1))")
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test lanes faults check format sync pin services
+.PHONY: setup demo test lanes faults check format sync front-door pin services
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -25,6 +25,7 @@ check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python hooks/generate_sync.py --check
+	$(BIN)/python tools/front_door.py --check
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -32,6 +33,9 @@ format: setup
 
 sync: setup            ## write the sync twins of the async overlays anew
 	$(BIN)/python hooks/generate_sync.py
+
+front-door: setup      ## write cookiecutter's questions anew, from copier.yml
+	$(BIN)/python tools/front_door.py
 
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py

@@ -44,6 +44,9 @@ def test_the_readme_names_every_question() -> None:
         ("Cafe", "cafe"),
         ("a.b-c_d", "a_b_c_d"),
         ("The Service With The Longest Name Of All Of Them", "the_service_with_the_longest_n"),
+        # Jinja's truncate lets five more letters pass.
+        ("Name Of Thirty Three Letters Hmmm", "name_of_thirty_three_letters_h"),
+        ("A  lot -. of space", "a_lot_of_space"),
     ],
 )
 def test_the_package_is_named_after_the_project(
