@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 ASKED: dict[str, Any] = json.loads(r"""{{ cookiecutter | jsonify }}""")
 PLACEHOLDER = "COOKIECUTTER_HOOKS_DISABLED.md"
 # What copier.yml takes several of; cookiecutter knows only text.
-SEVERAL = ("examples", "other_databases")
+SEVERAL = ("examples", "extras", "other_databases")
 
 
 def main() -> None:

