@@ -1,14 +1,17 @@
-"""MySQL and MariaDB, reached through PyMySQL."""
+"""MySQL and MariaDB, reached through asyncmy."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine
+import asyncmy
+from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .mysql_dialect import Definitions, Statements, Types
 from .mysql_session import session
@@ -17,12 +20,15 @@ from .waiting import bound_waiting
 if TYPE_CHECKING:
     from .settings import DatabaseSettings
 
-DRIVER = "pymysql"
+DRIVER = "asyncmy"
 # Servers and what stands before them close idle connections, some after five minutes.
 RECYCLE = 280
 
+# A flag of the protocol, in every answer of the server.
+_IN_TRANSACTION = 1
 
-class MySQLDialect(MySQLDialect_pymysql):
+
+class MySQLDialect(MySQLDialect_asyncmy):
     """SQLAlchemy's dialect, with the words of this service."""
 
     supports_statement_cache = True
@@ -30,8 +36,12 @@ class MySQLDialect(MySQLDialect_pymysql):
     ddl_compiler = Definitions
     type_compiler_cls = Types
 
+    def on_connect(self) -> Callable[[Any], None]:
+        """Send nothing more: the session is set up."""
+        return lambda connection: None
 
-registry.register("mysql.pymysql", __name__, MySQLDialect.__name__)
+
+registry.register("mysql.asyncmy", __name__, MySQLDialect.__name__)
 
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
@@ -39,9 +49,10 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     return {
         "charset": "utf8mb4",
         "connect_timeout": settings.database_connect_timeout,
-        "write_timeout": settings.deadline,
         "read_timeout": None if for_migrations else settings.deadline,
-        "session": partial(session, settings, for_migrations=for_migrations),
+        "async_creator_fn": partial(
+            _open, session=partial(session, settings, for_migrations=for_migrations)
+        ),
     }
 
 
@@ -54,17 +65,19 @@ def connect(
     for_migrations: bool,
 ) -> Any:
     """Return a new connection."""
-    known = dict(kwargs)
-    deadline, begin = known.pop("read_timeout"), known.pop("session")
+    return dialect.connect(*args, **kwargs)
+
+
+async def _open(*, session: Callable[[str], str], **known: Any) -> Any:
     # The driver's own limit ends before the server has greeted.
-    connection: Any = dialect.connect(*args, read_timeout=known["connect_timeout"], **known)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(begin(connection.get_server_info()))
-    except BaseException:
-        connection._force_close()
-        raise
-    connection._read_timeout = deadline
+    async with asyncio.timeout(known["connect_timeout"]):
+        connection = await asyncmy.connect(**known)
+        try:
+            async with connection.cursor() as cursor:
+                await cursor.execute(session(connection.get_server_info()))
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
@@ -72,9 +85,14 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang or died."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
-        usual = connection._read_timeout
-        connection._read_timeout = settings.database_connect_timeout
-        connection.ping()
-        connection._read_timeout = usual
+        seconds = settings.database_connect_timeout
+        connection.run_async(lambda driver: asyncio.wait_for(driver.ping(False), seconds))
 
-    bound_waiting(engine, ping, lambda connection: connection._force_close())
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+        # After a COMMIT that failed, SQLAlchemy takes the transaction for ended.
+        status = connection.driver_connection.server_status
+        if status & _IN_TRANSACTION and not state.terminate_only:
+            connection.rollback()
+
+    bound_waiting(engine, ping, lambda connection: connection.driver_connection.close())

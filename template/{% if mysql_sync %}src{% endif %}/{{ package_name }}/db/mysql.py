@@ -47,8 +47,8 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     return {
         "charset": "utf8mb4",
         "connect_timeout": settings.database_connect_timeout,
-        "write_timeout": settings.deadline,
         "read_timeout": None if for_migrations else settings.deadline,
+        "write_timeout": settings.deadline,
         "session": partial(session, settings, for_migrations=for_migrations),
     }
 
