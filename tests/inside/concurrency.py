@@ -7,12 +7,17 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 from shop.db.engine import Database
+from shop.db.retry import repeated
 from shop.db.runtime import run
 from shop.settings import Settings
+from sqlalchemy import text
 
 from tests.at_once import at_once, pooled
 from tests.things import Thing
 from tests.units import ThingUnitOfWork
+
+
+ON_POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
 
 async def count_up(database: Database, id: UUID, times: int) -> None:
@@ -92,6 +97,73 @@ async def test_a_change_made_upon_an_older_row_waits_and_sees_it(settings: Setti
 
     async with ThingUnitOfWork(database).read_only() as uow:
         assert (await uow.things.get_one(thing.id)).amount == 6
+    await database.dispose()
+
+
+@ON_POSTGRESQL
+async def test_units_that_depend_on_each_others_rows_both_finish(settings: Settings) -> None:
+    """Each takes one of two only while both are there: the second must see what the first did."""
+    database = pooled(settings)
+    async with ThingUnitOfWork(database) as uow:
+        things = [Thing(name="a", amount=1), Thing(name="b", amount=1)]
+        uow.things.add_all(things)
+    attempts = 0
+    waiting = iter(things)
+
+    async def take_one() -> None:
+        mine = next(waiting)
+
+        @repeated
+        async def unit() -> None:
+            nonlocal attempts
+            async with ThingUnitOfWork(database) as uow:
+                attempts += 1
+                await uow.session.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
+                if await uow.things.count(Thing.amount == 1) == 2:
+                    # Long enough for the other to count too.
+                    await uow.session.execute(text("SELECT pg_sleep(0.2)"))
+                    (await uow.things.get_one(mine.id)).amount = 0
+
+        await unit()
+
+    await at_once(take_one, 2)
+
+    assert attempts == 3
+    async with ThingUnitOfWork(database).read_only() as uow:
+        assert await uow.things.count(Thing.amount == 1) == 1
+    await database.dispose()
+
+
+@ON_POSTGRESQL
+async def test_units_that_lock_each_other_out_both_finish(settings: Settings) -> None:
+    database = pooled(settings)
+    async with ThingUnitOfWork(database) as uow:
+        things = [Thing(name="a"), Thing(name="b")]
+        uow.things.add_all(things)
+    orders = iter([things, things[::-1]])
+    attempts = 0
+
+    async def work() -> None:
+        order = next(orders)
+
+        @repeated
+        async def unit() -> None:
+            nonlocal attempts
+            attempts += 1
+            async with ThingUnitOfWork(database) as uow:
+                for thing in order:
+                    (await uow.things.get_one(thing.id, for_update=True)).amount += 1
+                    await uow.flush()
+                    # Long enough for the other to lock its first.
+                    await uow.session.execute(text("SELECT pg_sleep(0.2)"))
+
+        await unit()
+
+    await at_once(work, 2)
+
+    assert attempts == 3
+    async with ThingUnitOfWork(database).read_only() as uow:
+        assert [thing.amount for thing in await uow.things.list()] == [2, 2]
     await database.dispose()
 
 

@@ -9,7 +9,10 @@ DataLayerError
 ├── InvalidValueError        a value does not fit its column
 ├── InvalidCursorError       a page was asked for with a cursor that this service did not make
 ├── ReadOnlyError            a write was tried in a read-only unit of work
-└── UnavailableError         the database cannot be reached, is busy, or took too long
+└── UnavailableError         the database does not do what it is asked for, now or in time
+    ├── BusyError            a lock, or room for a connection, was not free in time
+    ├── UnreachableError     there is no connection, or it was lost
+    │   └── OutcomeUnknownError  it was lost during the commit: stored or not, nobody knows
     └── SchemaBehindError    a table or column is missing: migrations have not run
 
 Subclass these in features, and the web layer answers with the right status by itself.
@@ -55,7 +58,19 @@ class ReadOnlyError(DataLayerError):
 
 
 class UnavailableError(DataLayerError):
-    """The database cannot be reached, is busy, or took too long; trying again may help."""
+    """The database cannot do it now, or took too long; trying again may help."""
+
+
+class BusyError(UnavailableError):
+    """A lock, or room for another connection, was not free in time; nothing was done."""
+
+
+class UnreachableError(UnavailableError):
+    """The database cannot be reached, or the connection was lost before the commit."""
+
+
+class OutcomeUnknownError(UnreachableError):
+    """The connection was lost during the commit: whether the change is stored is not known."""
 
 
 class SchemaBehindError(UnavailableError):
@@ -73,4 +88,4 @@ ORPHANED: Meaning = (
 REFUSED: Meaning = (InvalidValueError, "A value is missing or refused by a check.")
 UNFIT: Meaning = (InvalidValueError, "A value does not fit its column.")
 BEHIND: Meaning = (SchemaBehindError, "The schema is behind: migrations must run.")
-UNREACHABLE: Meaning = (UnavailableError, "The database cannot be reached.")
+UNREACHABLE: Meaning = (UnreachableError, "The database cannot be reached.")

@@ -12,7 +12,16 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import QueryableAttribute
 
 from .backend import CompareDefaults
-from .errors import BEHIND, ORPHANED, REFUSED, TAKEN, Meaning, ReadOnlyError, UnavailableError
+from .errors import (
+    BEHIND,
+    ORPHANED,
+    REFUSED,
+    TAKEN,
+    BusyError,
+    Meaning,
+    ReadOnlyError,
+    UnavailableError,
+)
 
 READING: dict[str, Any] = {}
 COMPARE_DEFAULTS: CompareDefaults = True
@@ -20,7 +29,7 @@ COMPARE_DEFAULTS: CompareDefaults = True
 # SQLite has no code of its own for these.
 _MISSING = re.compile(r"no such (table|column)|table \S+ has no column")
 
-_BUSY: Meaning = (UnavailableError, "The database is busy: another writer holds it.")
+_BUSY: Meaning = (BusyError, "The database is busy: another writer holds it.")
 
 # SQLite's primary result codes, and more exact ones of its constraints: sqlite.org/rescode.html.
 MEANINGS: Mapping[Any, Meaning] = {

@@ -11,7 +11,7 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .engine import Database
-from .errors import ReadOnlyError
+from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
 from .translation import translate
 
 logger = logging.getLogger(__name__)
@@ -80,9 +80,12 @@ class UnitOfWork:
 
     async def commit(self) -> None:
         """Store what was done so far, then run the callbacks; the block goes on."""
+        await self.flush()
         try:
             await self.session.commit()
         except Exception as error:
+            if isinstance(translate(error), UnreachableError):
+                raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
             _raise_translated(error)
             raise
         callbacks, self._after_commit = self._after_commit, []

@@ -11,7 +11,7 @@ from typing import Self
 from sqlalchemy.orm import Session, sessionmaker
 
 from .engine import Database
-from .errors import ReadOnlyError
+from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
 from .translation import translate
 
 logger = logging.getLogger(__name__)
@@ -80,9 +80,12 @@ class UnitOfWork:
 
     def commit(self) -> None:
         """Store what was done so far, then run the callbacks; the block goes on."""
+        self.flush()
         try:
             self.session.commit()
         except Exception as error:
+            if isinstance(translate(error), UnreachableError):
+                raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
             _raise_translated(error)
             raise
         callbacks, self._after_commit = self._after_commit, []

@@ -17,6 +17,7 @@ from .errors import (
     TAKEN,
     UNFIT,
     UNREACHABLE,
+    BusyError,
     InvalidValueError,
     Meaning,
     ReadOnlyError,
@@ -30,9 +31,9 @@ READING: dict[str, Any] = {}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
 
 _STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
-_BUSY: Meaning = (UnavailableError, "The database is busy: a lock was not free in time.")
-_SLOW: Meaning = (UnavailableError, "The database took too long or is shutting down.")
-_FULL: Meaning = (UnavailableError, "The database has no room for another connection.")
+_BUSY: Meaning = (BusyError, "The database is busy: a lock was not free in time.")
+_SLOW: Meaning = (UnavailableError, "The database took too long.")
+_FULL: Meaning = (BusyError, "The database has no room for another connection.")
 _REFUSED_LOGIN: Meaning = (UnavailableError, "The database refuses the credentials.")
 _TOO_LARGE: Meaning = (InvalidValueError, "A value is larger than the database can hold.")
 _NO_WRITES: Meaning = (ReadOnlyError, "The database accepts no writes here.")
@@ -47,12 +48,14 @@ MEANINGS: Mapping[Any, Meaning] = {
     # A deadlock; a row that is not as it was when the transaction began.
     **dict.fromkeys((1020, 1213), _STALE),
     **dict.fromkeys((1205, 3572), _BUSY),
-    **dict.fromkeys((1053, 1317, 1927, 1969, 3024, 4031), _SLOW),
+    **dict.fromkeys((1317, 1969, 3024), _SLOW),
     **dict.fromkeys((1040, 1203, 1226), _FULL),
     **dict.fromkeys((1044, 1045, 1130, 1698), _REFUSED_LOGIN),
     1049: (UnavailableError, "The database does not exist."),
     **dict.fromkeys((1054, 1146), BEHIND),
     **dict.fromkeys((1290, 1792, 1836), _NO_WRITES),
+    # It shuts down, or ended this session.
+    **dict.fromkeys((1053, 1927, 4031), UNREACHABLE),
     **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
     **dict.fromkeys((2002, 2003, 2006, 2013, 2014, 2055), UNREACHABLE),
 }

@@ -9,7 +9,7 @@ from sqlalchemy import Dialect, Engine, ExceptionContext, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .errors import UnavailableError
+from .errors import UnreachableError
 
 
 def bound_waiting(
@@ -40,7 +40,7 @@ def bound_waiting(
         if isinstance(context.original_exception, OSError) and context.connection:
             drop(context.connection.connection.dbapi_connection)
             context.is_disconnect = True
-            raise UnavailableError("The database cannot be reached.")
+            raise UnreachableError("The database cannot be reached.")
 
     @event.listens_for(engine, "close")
     def close(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
 from ...db.pages import Page
 from ...db.repository import Row
+from ...db.retry import repeated
 from ..unit_of_work import UnitOfWork
 from .emails import normalise_email
 from .errors import EmailTakenError, InvalidEmailError
@@ -15,6 +16,7 @@ from .models import File, Role, User
 from .passwords import hash_password, verify_password
 
 
+@repeated
 async def create_user(
     uow: UnitOfWork, *, email: str, password: str, full_name: str, role: Role = Role.VIEWER
 ) -> User:
@@ -50,6 +52,7 @@ async def get_user_by_email(uow: UnitOfWork, email: str) -> User | None:
         return None
 
 
+@repeated
 async def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User:
     """Set some attributes of a user, or the password.
 
@@ -70,6 +73,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -
     return user
 
 
+@repeated
 async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Remove a user and, by the foreign key, their files; raises NotFoundError."""
     async with uow:
@@ -87,6 +91,7 @@ async def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | 
     return user if is_right and user.is_active else None
 
 
+@repeated
 async def add_file(uow: UnitOfWork, file: File) -> File:
     """Store what is known about a user's file; raises NotFoundError if there is no such user."""
     try:
@@ -110,6 +115,7 @@ async def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit
         return await uow.files.page(File.user_id == user_id, after=after, limit=limit)
 
 
+@repeated
 async def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
     """Remove a file; raises NotFoundError."""
     async with uow:

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from ...db.pages import Page
 from ...db.repository import Row
+from ...db.retry import repeated
 from ...db.types import utc_now
 from ..unit_of_work import UnitOfWork
 from .models import Task, TaskEvent, TaskStatus
 from .repository import TaskFilter
 
 
+@repeated
 async def submit_task(uow: UnitOfWork, task: Task) -> Task:
     """Store a new task and its first event."""
     async with uow:
@@ -47,6 +49,7 @@ async def list_tasks(
         )
 
 
+@repeated
 async def change_task(uow: UnitOfWork, task_id: UUID, changes: dict[str, Any]) -> Task:
     """Set some attributes of a task; raises NotFoundError."""
     async with uow:
@@ -56,6 +59,7 @@ async def change_task(uow: UnitOfWork, task_id: UUID, changes: dict[str, Any]) -
     return task
 
 
+@repeated
 async def change_status(
     uow: UnitOfWork,
     task_id: UUID,
@@ -72,6 +76,7 @@ async def change_status(
     return task
 
 
+@repeated
 async def archive_task(uow: UnitOfWork, task_id: UUID, *, actor: str | None) -> Task:
     """Take a task out of the lists; doing so twice leaves one event. Raises NotFoundError."""
     async with uow:
@@ -82,6 +87,7 @@ async def archive_task(uow: UnitOfWork, task_id: UUID, *, actor: str | None) -> 
     return task
 
 
+@repeated
 async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
     """Remove a task for good and, by the foreign key, its events; raises NotFoundError."""
     async with uow:
@@ -103,6 +109,7 @@ async def list_events(
         )
 
 
+@repeated
 async def delete_expired(uow: UnitOfWork) -> int:
     """Remove the tasks whose time is over, and their events; return how many tasks."""
     async with uow:

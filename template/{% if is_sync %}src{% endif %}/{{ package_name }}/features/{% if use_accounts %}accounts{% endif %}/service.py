@@ -8,6 +8,7 @@ from uuid import UUID
 from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
 from ...db.pages import Page
 from ...db.repository import Row
+from ...db.retry import repeated
 from ..unit_of_work import UnitOfWork
 from .emails import normalise_email
 from .errors import EmailTakenError, InvalidEmailError
@@ -15,6 +16,7 @@ from .models import File, Role, User
 from .passwords import hash_password, verify_password
 
 
+@repeated
 def create_user(
     uow: UnitOfWork, *, email: str, password: str, full_name: str, role: Role = Role.VIEWER
 ) -> User:
@@ -50,6 +52,7 @@ def get_user_by_email(uow: UnitOfWork, email: str) -> User | None:
         return None
 
 
+@repeated
 def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User:
     """Set some attributes of a user, or the password.
 
@@ -70,6 +73,7 @@ def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -> User
     return user
 
 
+@repeated
 def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Remove a user and, by the foreign key, their files; raises NotFoundError."""
     with uow:
@@ -87,6 +91,7 @@ def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
     return user if is_right and user.is_active else None
 
 
+@repeated
 def add_file(uow: UnitOfWork, file: File) -> File:
     """Store what is known about a user's file; raises NotFoundError if there is no such user."""
     try:
@@ -110,6 +115,7 @@ def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int)
         return uow.files.page(File.user_id == user_id, after=after, limit=limit)
 
 
+@repeated
 def delete_file(uow: UnitOfWork, file_id: UUID) -> None:
     """Remove a file; raises NotFoundError."""
     with uow:

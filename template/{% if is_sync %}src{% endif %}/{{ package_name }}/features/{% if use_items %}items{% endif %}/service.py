@@ -7,10 +7,12 @@ from uuid import UUID
 
 from ...db.pages import Page
 from ...db.repository import Row
+from ...db.retry import repeated
 from ..unit_of_work import UnitOfWork
 from .models import Item
 
 
+@repeated
 def create_item(uow: UnitOfWork, item: Item) -> Item:
     """Store a new item."""
     with uow:
@@ -30,6 +32,7 @@ def list_items(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
         return uow.items.page(after=after, limit=limit)
 
 
+@repeated
 def change_item(uow: UnitOfWork, item_id: UUID, changes: dict[str, Any]) -> Item:
     """Set some attributes of an item; raises NotFoundError."""
     with uow:
@@ -39,6 +42,7 @@ def change_item(uow: UnitOfWork, item_id: UUID, changes: dict[str, Any]) -> Item
     return item
 
 
+@repeated
 def delete_item(uow: UnitOfWork, item_id: UUID) -> None:
     """Remove an item; raises NotFoundError."""
     with uow:

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from ...db.pages import Page
 from ...db.repository import Row
+from ...db.retry import repeated
 from ...db.types import utc_now
 from ..unit_of_work import UnitOfWork
 from .models import Task, TaskEvent, TaskStatus
 from .repository import TaskFilter
 
 
+@repeated
 def submit_task(uow: UnitOfWork, task: Task) -> Task:
     """Store a new task and its first event."""
     with uow:
@@ -45,6 +47,7 @@ def list_tasks(uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit:
         )
 
 
+@repeated
 def change_task(uow: UnitOfWork, task_id: UUID, changes: dict[str, Any]) -> Task:
     """Set some attributes of a task; raises NotFoundError."""
     with uow:
@@ -54,6 +57,7 @@ def change_task(uow: UnitOfWork, task_id: UUID, changes: dict[str, Any]) -> Task
     return task
 
 
+@repeated
 def change_status(
     uow: UnitOfWork,
     task_id: UUID,
@@ -70,6 +74,7 @@ def change_status(
     return task
 
 
+@repeated
 def archive_task(uow: UnitOfWork, task_id: UUID, *, actor: str | None) -> Task:
     """Take a task out of the lists; doing so twice leaves one event. Raises NotFoundError."""
     with uow:
@@ -80,6 +85,7 @@ def archive_task(uow: UnitOfWork, task_id: UUID, *, actor: str | None) -> Task:
     return task
 
 
+@repeated
 def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
     """Remove a task for good and, by the foreign key, its events; raises NotFoundError."""
     with uow:
@@ -99,6 +105,7 @@ def list_events(uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int
         )
 
 
+@repeated
 def delete_expired(uow: UnitOfWork) -> int:
     """Remove the tasks whose time is over, and their events; return how many tasks."""
     with uow:

@@ -1,0 +1,42 @@
+"""Which units of work are done again, and how often."""
+
+from __future__ import annotations
+
+import logging
+
+from tenacity import (
+    before_sleep_log,
+    retry,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from .errors import BusyError, OutcomeUnknownError, StaleError, UnreachableError
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+# After so many seconds no other attempt begins: what waited for a lock has waited long enough.
+SECONDS = 5
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether nothing is stored, and the same unit of work may succeed the next time.
+
+    A unit that took too long, or found no connection free in the pool, would only add to the load.
+    """
+    is_known = not isinstance(error, OutcomeUnknownError)
+    return is_known and isinstance(error, (BusyError, StaleError, UnreachableError))
+
+
+# For functions that open a unit of work each time they are called, and that do nothing beside it.
+# The pauses are random, so that those who were in each other's way do not meet again.
+repeated = retry(
+    retry=retry_if_exception(is_transient),
+    wait=wait_random_exponential(multiplier=0.02, max=0.5),
+    stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(SECONDS),
+    before_sleep=before_sleep_log(logger, logging.INFO),
+    reraise=True,
+)
