@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,18 +27,12 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = None
 
 
-def problem(
-    status: int,
-    detail: str,
-    *,
-    errors: list[InvalidField] | None = None,
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """Return the response for a problem."""
+def problem_json(
+    status: int, detail: str, errors: list[InvalidField] | None = None
+) -> dict[str, Any]:
+    """Return the body of an answer that tells a problem."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
-    return JSONResponse(
-        body.model_dump(exclude_none=True), status, headers=headers, media_type=MEDIA_TYPE
-    )
+    return body.model_dump(exclude_none=True)
 
 
 def problem_responses() -> dict[int | str, dict[str, Any]]:
