@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask
@@ -18,9 +17,9 @@ from .error_handlers import add_error_handlers
 class Route(Rule):
     """A route with the methods that it names, and no HEAD that the document does not know."""
 
-    def __init__(self, *args: Any, methods: Iterable[str] = ("GET",), **options: Any) -> None:
-        super().__init__(*args, methods=methods, **options)
-        self.methods = {method.upper() for method in methods}
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.methods = set(options["methods"])
 
 
 class Application(Flask):

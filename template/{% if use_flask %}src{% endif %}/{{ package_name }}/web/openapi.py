@@ -111,9 +111,10 @@ def _describe(operation: Operation, schemas: dict[tuple[str, str], Json], compon
 
 def _responses_of(view: Endpoint, schema: Json | None) -> dict[int | str, Json]:
     content = {"content": _json(schema)} if schema else {}
-    responses: dict[int | str, Json] = {str(view.status): {"description": "As asked for", **content}}
-    for status, meaning in view.others.items():
-        responses[str(status)] = {"description": meaning, **content}
+    meanings = {view.status: "As asked for", **view.others}
+    responses: dict[int | str, Json] = {
+        str(status): {"description": meaning, **content} for status, meaning in meanings.items()
+    }
     # What says itself which other statuses it has is never a problem.
     return responses if view.others else responses | problem_responses()
 
