@@ -11,8 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ..db.errors import DataLayerError
-from .problems import MEDIA_TYPE, InvalidField, problem_json
-from .statuses import MALFORMED, UNEXPECTED, headers_of, status_of
+from .problems import (
+    MALFORMED,
+    MEDIA_TYPE,
+    UNEXPECTED,
+    InvalidField,
+    headers_of,
+    problem_json,
+    status_of,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,15 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..api.requests import InvalidRequestError
 from ..db.errors import DataLayerError
-from .problems import MEDIA_TYPE, InvalidField, problem_json
-from .statuses import MALFORMED, UNEXPECTED, headers_of, status_of
+from .problems import (
+    MALFORMED,
+    MEDIA_TYPE,
+    UNEXPECTED,
+    InvalidField,
+    headers_of,
+    problem_json,
+    status_of,
+)
 
 logger = logging.getLogger(__name__)
 

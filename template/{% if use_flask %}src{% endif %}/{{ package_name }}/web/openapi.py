@@ -50,7 +50,7 @@ def document_of(app: Flask) -> Json:
         inputs += [((operation.name, name), "validation", of) for name, of in view.types.items()]
         if view.returns is not None:
             inputs.append(((operation.name, RETURNS), "serialization", view.returns))
-    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=f"{SCHEMAS}{{model}}")
+    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=SCHEMAS + "{model}")
     components = definitions.get("$defs", {})
     schemas = {key: schema for (key, _), schema in found.items()}
     paths: dict[str, Json] = {}
