@@ -11,6 +11,8 @@ from pydantic import BaseModel, TypeAdapter
 
 from .requests import QUERY, read_arguments
 
+MEDIA_TYPE = "application/json"
+
 
 class Endpoint:
     """A view with the types of its request and of its answer.
@@ -39,11 +41,9 @@ class Endpoint:
         result = self.view(**read_arguments(self.types, self.lists, path))
         result, status = result if isinstance(result, tuple) else (result, self.status)
         if self.returns is None:
-            response = Response(status=status)
-            del response.headers["Content-Type"]
-            return response
+            return Response(status=status, mimetype=MEDIA_TYPE)
         checked = self.returns.validate_python(result, from_attributes=True)
-        return Response(self.returns.dump_json(checked), status, mimetype="application/json")
+        return Response(self.returns.dump_json(checked), status, mimetype=MEDIA_TYPE)
 
 
 def endpoint(
