@@ -115,13 +115,18 @@ def test_it_serves_on_either_database_by_the_url_alone(
         assert ask(f"{address}/items", {"name": ""})[0] == 422
 
 
-@BOTH_SESSIONS
+@pytest.mark.parametrize(
+    ("answers", "ended"),
+    [
+        ({"sessions": "async"}, "Application shutdown complete"),
+        ({"sessions": "sync"}, "Application shutdown complete"),
+        ({"sessions": "sync", "web": "flask"}, "Shutting down: Master"),
+    ],
+)
 def test_it_shuts_down_cleanly_when_interrupted(
-    renderer: Renderer, tmp_path: Path, sessions: str
+    renderer: Renderer, tmp_path: Path, answers: Answers, ended: str
 ) -> None:
-    project = project_at(
-        renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", BASE | {"sessions": sessions}
-    )
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", {**BASE, **answers})
     project.run("shop", "migrate")
     port = free_port()
     process = subprocess.Popen(
@@ -135,7 +140,7 @@ def test_it_shuts_down_cleanly_when_interrupted(
     wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/live")[0] == 200, process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
-    assert "Application shutdown complete" in output
+    assert ended in output
     assert "Traceback" not in output
 
 
