@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -255,6 +256,28 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
         wait_until(lambda: server.terminate_connections("ours") == 1)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "web"), [("sync", "flask"), pytest.param("sync", "fastapi", marks=LATER)]
+)
+def test_a_client_that_leaves_keeps_no_connection(project: Project, server: FragileServer) -> None:
+    settings = {"DATABASE_POOL_SIZE": "1", "DATABASE_MAX_OVERFLOW": "0"}
+    with project.serve(**settings) as address, psycopg.connect(project.url) as holder:
+        _, item = ask(f"{address}/items", {"name": "Lamp"})
+        holder.execute("LOCK TABLE items IN EXCLUSIVE MODE")
+        head = (
+            f"PATCH /items/{item['id']} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        )
+        for body, length in ('{"name": ', 16), ('{"name": "Sofa"}', 16):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as client:
+                client.sendall(f"{head}Content-Length: {length}\r\n\r\n{body}".encode())
+                if len(body) == length:
+                    wait_until(lambda: waiting(server, project) == 1)
+        holder.rollback()
+
+        wait_until(lambda: ask(f"{address}/items/{item['id']}")[1]["name"] == "Sofa")
+        assert ask(f"{address}/items", {"name": "Chair"})[0] == 201
 
 
 @SESSIONS
