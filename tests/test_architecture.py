@@ -23,6 +23,7 @@ layers =
     shop.web
     shop.commands
     shop.features
+    (shop.api)
     shop.db
 
 [importlinter:contract:feature]
@@ -68,8 +69,11 @@ source_modules =
     shop.features.tasks.service
 forbidden_modules =
     fastapi
+    flask
+    gunicorn
     starlette
     uvicorn
+    werkzeug
 
 [importlinter:contract:settings]
 name = settings are passed in, never reached for
@@ -85,11 +89,17 @@ forbidden_modules =
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
-@pytest.mark.parametrize("sessions", ["async", "sync"])
-def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str) -> None:
+SERVED = pytest.mark.parametrize(
+    ("sessions", "web"), [("async", "fastapi"), ("sync", "fastapi"), ("sync", "flask")]
+)
+
+
+@SERVED
+def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str, web: str) -> None:
     answers = {
         "package_name": "shop",
         "sessions": sessions,
+        "web": web,
         "examples": ["items", "accounts", "tasks"],
     }
     (tmp_path / "contracts.ini").write_text(CONTRACTS)
@@ -105,17 +115,26 @@ def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str) -
     assert "Contracts: 5 kept, 0 broken" in done.stdout
 
 
-def test_nothing_happens_at_import(renderer: Renderer, tmp_path: Path) -> None:
-    answers = {"package_name": "shop", "examples": ["items", "accounts", "tasks"]}
+@SERVED
+def test_nothing_happens_at_import(
+    renderer: Renderer, tmp_path: Path, sessions: str, web: str
+) -> None:
+    answers = {
+        "package_name": "shop",
+        "sessions": sessions,
+        "web": web,
+        "examples": ["items", "accounts", "tasks"],
+    }
+    framework = {"fastapi": "FastAPI", "flask": "Flask"}[web]
     code = (
         "import pkgutil, importlib, sys, gc, shop\n"
         "names = [m.name for m in pkgutil.walk_packages(shop.__path__, 'shop.')]\n"
         "for name in names:\n"
         "    importlib.import_module(name) if not name.endswith('__main__') else None\n"
         "from sqlalchemy import Engine\n"
-        "from fastapi import FastAPI\n"
+        f"from {web} import {framework}\n"
         "from shop.settings import Settings\n"
-        "kinds = (Engine, FastAPI, Settings)\n"
+        f"kinds = (Engine, {framework}, Settings)\n"
         "print(len(names), [o for o in gc.get_objects() if isinstance(o, kinds)])"
     )
     done = subprocess.run(

@@ -20,14 +20,17 @@ from typing import Any
 
 import pytest
 from projects import Project
-from rendering import LATER, ROOT, Renderer, locked
+from rendering import LATER, ROOT, Answers, Renderer, locked
 
 KEPT = ROOT / ".cache" / "lanes"
-SESSIONS = ["async", "sync"]
+KINDS = [
+    {"sessions": "async", "web": "fastapi"},
+    {"sessions": "sync", "web": "fastapi"},
+    {"sessions": "sync", "web": "flask"},
+]
 BASE: dict[str, Any] = {
     "package_name": "shop",
     "database": "postgresql",
-    "web": "fastapi",
     "examples": ["items", "accounts", "tasks"],
 }
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -53,9 +56,9 @@ LANES = {
 
 
 @LATER
-@pytest.mark.parametrize("sessions", SESSIONS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind.values()))
 def test_its_tests_pass_in_any_order_and_in_parallel_twice_on_one_server(
-    renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
+    renderer: Renderer, tmp_path: Path, kind: Answers, postgres_url: str
 ) -> None:
     """Both lanes at once, which is also the same suite twice on the same server."""
     lanes = {lane: interpreter(lane, renderer) for lane in LANES}
@@ -65,7 +68,7 @@ def test_its_tests_pass_in_any_order_and_in_parallel_twice_on_one_server(
             threads.submit(
                 run_tests,
                 python,
-                project_at(renderer, tmp_path / lane, sessions),
+                project_at(renderer, tmp_path / lane, kind),
                 "--numprocesses=2",
                 f"--randomly-seed={seed}",
             )
@@ -78,7 +81,7 @@ def test_its_tests_pass_in_any_order_and_in_parallel_twice_on_one_server(
 
 @LATER
 def test_the_newest_type_checker_finds_nothing(renderer: Renderer) -> None:
-    project = renderer.render(BASE | {"sessions": "async"})
+    project = renderer.render({**BASE, **KINDS[0]})
     cache = {"MYPY_CACHE_DIR": str(ROOT / ".cache" / "mypy-newest")}
 
     done = subprocess.run(
@@ -93,8 +96,8 @@ def test_the_newest_type_checker_finds_nothing(renderer: Renderer) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def project_at(renderer: Renderer, tmp_path: Path, sessions: str) -> Project:
-    answers = BASE | {"sessions": sessions}
+def project_at(renderer: Renderer, tmp_path: Path, kind: Answers) -> Project:
+    answers = {**BASE, **kind}
     folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
     return Project(folder, answers, "")
 
@@ -136,10 +139,10 @@ def interpreter(name: str, renderer: Renderer) -> Path:
 
 
 def requirements_of(renderer: Renderer) -> list[str]:
-    """Return what a project with async and one with sync sessions require, for both at once."""
+    """Return what projects of all kinds require, for all at once."""
     required: set[str] = set()
-    for sessions in SESSIONS:
-        project = renderer.render(BASE | {"sessions": sessions})
+    for kind in KINDS:
+        project = renderer.render({**BASE, **kind})
         pyproject = tomllib.loads((project / "pyproject.toml").read_text())
         required |= {*pyproject["project"]["dependencies"], *pyproject["dependency-groups"]["dev"]}
     return sorted(required)

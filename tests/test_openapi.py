@@ -16,21 +16,26 @@ from rendering import LATER, Renderer
 DEPTH = int(os.environ.get("PLINTH_DEPTH", "1"))
 EVERYTHING = "coverage,fuzzing,stateful"
 COMBINATIONS = [
-    ("sync", "sqlite", "fuzzing,stateful" if DEPTH == 1 else EVERYTHING),
-    pytest.param("async", "postgresql", "coverage" if DEPTH == 1 else EVERYTHING, marks=LATER),
+    ("sync", "fastapi", "sqlite", "fuzzing,stateful" if DEPTH == 1 else EVERYTHING),
+    pytest.param(
+        *("async", "fastapi", "postgresql", "coverage" if DEPTH == 1 else EVERYTHING), marks=LATER
+    ),
+    pytest.param("sync", "flask", "sqlite", EVERYTHING, marks=LATER),
 ]
 if DEPTH > 1:
-    COMBINATIONS += [("async", "sqlite", EVERYTHING), ("sync", "postgresql", EVERYTHING)]
+    COMBINATIONS += [("async", "fastapi", "sqlite", EVERYTHING)]
+    COMBINATIONS += [("sync", web, "postgresql", EVERYTHING) for web in ("fastapi", "flask")]
 
 # An e-mail address and a cursor obey rules that no schema can say, and 1.0 is no integer here.
 NOT_PROMISED = "positive_data_acceptance"
 
 
-@pytest.mark.parametrize(("sessions", "database", "phases"), COMBINATIONS)
+@pytest.mark.parametrize(("sessions", "web", "database", "phases"), COMBINATIONS)
 def test_every_answer_is_a_documented_one(
     renderer: Renderer,
     tmp_path: Path,
     sessions: str,
+    web: str,
     database: str,
     phases: str,
     postgres_url: str,
@@ -38,6 +43,7 @@ def test_every_answer_is_a_documented_one(
     answers = {
         "package_name": "shop",
         "sessions": sessions,
+        "web": web,
         "examples": ["items", "accounts", "tasks"],
     }
     with postgres_database(postgres_url) as made:

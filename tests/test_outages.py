@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 from projects import Project, ask, wait_until
-from rendering import SESSIONS, Renderer
+from rendering import LATER, SESSIONS, Renderer
 from servers import FragileServer, fragile_server
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -60,6 +61,14 @@ run(run_on_connection, Settings(), lambda connection: connection.execute(SLEEP) 
 print("a migration slept")
 """
 
+# How each kind of project is served, and what its server logs when it is told to stop.
+SERVED = ("sessions", "web", "stopping")
+FASTAPI = [
+    ("async", "fastapi", "Shutting down"),
+    pytest.param("sync", "fastapi", "Shutting down", marks=LATER),
+]
+FLASK = ("sync", "flask", "Handling signal: term")
+
 # An answer that does not depend on the database is there at once; this allows for a busy machine.
 AT_ONCE = 1.5
 
@@ -85,13 +94,19 @@ def migrated(
 
 @pytest.fixture
 def project(
-    renderer: Renderer, server: FragileServer, migrated: Path, sessions: str
+    renderer: Renderer, server: FragileServer, migrated: Path, sessions: str, web: str
 ) -> Iterator[Project]:
     """A project on a database of its own."""
-    server.execute(f"CREATE DATABASE {sessions} TEMPLATE migrated")
-    answers = ANSWERS | {"sessions": sessions}
-    yield Project(renderer.render(answers), answers, server.url_of(sessions))
-    server.execute(f"DROP DATABASE {sessions} WITH (FORCE)")
+    server.execute("CREATE DATABASE ours TEMPLATE migrated")
+    answers = ANSWERS | {"sessions": sessions, "web": web}
+    yield Project(renderer.render(answers), answers, server.url_of("ours"))
+    server.execute("DROP DATABASE ours WITH (FORCE)")
+
+
+@pytest.fixture
+def web() -> str:
+    """What serves, where a test does not say."""
+    return "fastapi"
 
 
 class Load:
@@ -135,9 +150,9 @@ def timed(url: str, body: object = None, method: str | None = None) -> tuple[int
     return *ask(url, body, method), time.monotonic() - began
 
 
-@SESSIONS
+@pytest.mark.parametrize(SERVED, [*FASTAPI, pytest.param(*FLASK, marks=LATER)])
 def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, stopping: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "4",
@@ -152,12 +167,12 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
         _, item = ask(f"{address}/items", {"name": "Lamp"})
         assert ask(f"{address}/items/{item['id']}")[0] == 200
 
-        assert server.terminate_connections(sessions) > 0
+        assert server.terminate_connections("ours") > 0
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
         with Load(address) as load:
             load.wait_for(200, 201)
-            assert server.terminate_connections(sessions) > 0
+            assert server.terminate_connections("ours") > 0
             load.wait_for(200, 201)
             with server.killed():
                 load.wait_for(503)
@@ -178,7 +193,7 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
 
         with server.frozen():
             served.process.send_signal(signal.SIGTERM)
-            served.end()
+            assert stopping in served.end()
 
 
 def assert_it_lives_and_is_not_ready(address: str) -> None:
@@ -207,9 +222,9 @@ def waiting(server: FragileServer, project: Project) -> int:
     return len(server.execute(query, project.url.rpartition("/")[2]))
 
 
-@SESSIONS
+@pytest.mark.parametrize(SERVED, [*FASTAPI, FLASK])
 def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_what_runs(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, stopping: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "1",
@@ -234,13 +249,35 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         assert_it_lives_and_is_not_ready(address)
 
         served.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: ask(f"{address}/health/live")[0] == 0)
+        wait_until(lambda: stopping in served.log.read_text())
         assert not change.done()
         holder.rollback()
         status, changed = change.result()
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
-        wait_until(lambda: server.terminate_connections(sessions) == 1)
+        wait_until(lambda: server.terminate_connections("ours") == 1)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "web"), [("sync", "flask"), pytest.param("sync", "fastapi", marks=LATER)]
+)
+def test_a_client_that_leaves_keeps_no_connection(project: Project, server: FragileServer) -> None:
+    settings = {"DATABASE_POOL_SIZE": "1", "DATABASE_MAX_OVERFLOW": "0"}
+    with project.serve(**settings) as address, psycopg.connect(project.url) as holder:
+        _, item = ask(f"{address}/items", {"name": "Lamp"})
+        holder.execute("LOCK TABLE items IN EXCLUSIVE MODE")
+        head = (
+            f"PATCH /items/{item['id']} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        )
+        for body, length in ('{"name": ', 16), ('{"name": "Sofa"}', 16):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as client:
+                client.sendall(f"{head}Content-Length: {length}\r\n\r\n{body}".encode())
+                if len(body) == length:
+                    wait_until(lambda: waiting(server, project) == 1)
+        holder.rollback()
+
+        wait_until(lambda: ask(f"{address}/items/{item['id']}")[1]["name"] == "Sofa")
+        assert ask(f"{address}/items", {"name": "Chair"})[0] == 201
 
 
 @SESSIONS

@@ -81,6 +81,60 @@ def test_an_answer_that_would_break_something_is_refused(
     assert not (tmp_path / "project").exists()
 
 
+# Answers that exclude one another: what was answered before, the choice, and the reason.
+IMPOSSIBLE: list[tuple[dict[str, Any], str, str, str]] = [
+    ({"sessions": "async"}, "web", "flask", "Flask waits for each query: choose sync sessions"),
+    ({"sessions": "async"}, "runtime", "pydal", "PyDAL has no async: choose sync sessions"),
+    ({"database": "mysql"}, "other_databases", "mysql", "MySQL is its database already."),
+    ({"database": "postgresql"}, "other_databases", "postgresql", "PostgreSQL is its database"),
+]
+
+
+@pytest.mark.parametrize(("before", "question", "choice", "reason"), IMPOSSIBLE)
+def test_answers_that_exclude_one_another_are_refused_with_the_reason(
+    renderer: Renderer,
+    tmp_path: Path,
+    before: dict[str, Any],
+    question: str,
+    choice: str,
+    reason: str,
+) -> None:
+    answer = [choice] if QUESTIONS[question].get("multiselect") else choice
+
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        renderer.copy(before | {question: answer}, tmp_path / "project")
+
+    assert str(caught.value).startswith(f"Invalid choice for '{question}'")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(("before", "question", "choice", "reason"), IMPOSSIBLE)
+def test_the_prompt_gives_the_reason_beside_the_choice(
+    renderer: Renderer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, Any],
+    question: str,
+    choice: str,
+    reason: str,
+) -> None:
+    reasons: dict[str, dict[str, str]] = {}
+
+    def answer_with_the_default(asked: list[dict[str, Any]], answers: Any) -> Any:
+        for one in asked:
+            reasons[one["name"]] = {said.value: said.disabled for said in one.get("choices", [])}
+        return answers
+
+    monkeypatch.setattr("copier._main.unsafe_prompt", answer_with_the_default)
+    free = {"sessions": "sync", "database": "sqlite"}
+    for given in (free, free | before):
+        copier.run_copy(str(renderer.template), tmp_path, data=given, quiet=True, pretend=True)
+        assert bool(reasons[question][choice]) == (given != free)
+
+    assert reasons[question][choice].startswith(reason)
+
+
 @pytest.mark.parametrize(
     "text", ['It\'s "quoted", 100% ready: yes # really', "Größe 😀 и так далее", "- [x] yes: no"]
 )

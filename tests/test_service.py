@@ -115,13 +115,18 @@ def test_it_serves_on_either_database_by_the_url_alone(
         assert ask(f"{address}/items", {"name": ""})[0] == 422
 
 
-@BOTH_SESSIONS
+@pytest.mark.parametrize(
+    ("answers", "ended"),
+    [
+        ({"sessions": "async"}, "Application shutdown complete"),
+        ({"sessions": "sync"}, "Application shutdown complete"),
+        ({"sessions": "sync", "web": "flask"}, "Shutting down: Master"),
+    ],
+)
 def test_it_shuts_down_cleanly_when_interrupted(
-    renderer: Renderer, tmp_path: Path, sessions: str
+    renderer: Renderer, tmp_path: Path, answers: Answers, ended: str
 ) -> None:
-    project = project_at(
-        renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", BASE | {"sessions": sessions}
-    )
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", {**BASE, **answers})
     project.run("shop", "migrate")
     port = free_port()
     process = subprocess.Popen(
@@ -135,7 +140,7 @@ def test_it_shuts_down_cleanly_when_interrupted(
     wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/live")[0] == 200, process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
-    assert "Application shutdown complete" in output
+    assert ended in output
     assert "Traceback" not in output
 
 
@@ -261,7 +266,11 @@ def test_its_tests_leave_the_developers_database_alone(
 
 @pytest.mark.parametrize(
     "answers",
-    [INSTALLED[0], INSTALLED[3], *(pytest.param(one, marks=LATER) for one in INSTALLED[1:3])],
+    [
+        INSTALLED[0],
+        INSTALLED[3],
+        *(pytest.param(one, marks=LATER) for one in [*INSTALLED[1:3], *INSTALLED[4:]]),
+    ],
     ids=name_of,
 )
 def test_the_makefile_does_all_of_its_own_set_up(

@@ -22,8 +22,8 @@ SECONDS = 240
 # What every project imports: loaded once, and there already in the processes that run its tests.
 LIBRARIES = [
     *["aiosqlite", "alembic.autogenerate", "alembic.command", "asyncpg", "email_validator"],
-    *["fastapi", "httpx2", "psycopg", "pwdlib", "pydantic_settings", "pytest", "rich.progress"],
-    *["sqlalchemy.ext.asyncio", "typer.testing", "uuid_utils", "uvicorn"],
+    *["fastapi", "flask", "httpx2", "psycopg", "pwdlib", "pydantic_settings", "pytest"],
+    *["rich.progress", "sqlalchemy.ext.asyncio", "typer.testing", "uuid_utils", "uvicorn"],
 ]
 
 

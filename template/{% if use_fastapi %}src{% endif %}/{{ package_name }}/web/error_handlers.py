@@ -1,4 +1,4 @@
-"""Which error gives which status."""
+"""How errors are answered."""
 
 from __future__ import annotations
 
@@ -6,30 +6,22 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from ..db.errors import (
-    ConflictError,
-    DataLayerError,
-    InvalidCursorError,
-    InvalidValueError,
-    NotFoundError,
-    UnavailableError,
+from ..db.errors import DataLayerError
+from .problems import (
+    MALFORMED,
+    MEDIA_TYPE,
+    UNEXPECTED,
+    InvalidField,
+    headers_of,
+    problem_json,
+    status_of,
 )
-from .problems import InvalidField, problem
 
 logger = logging.getLogger(__name__)
-
-# A subclass has its parent's status.
-STATUSES: dict[type[DataLayerError], int] = {
-    NotFoundError: 404,
-    ConflictError: 409,
-    InvalidValueError: 422,
-    InvalidCursorError: 422,
-    UnavailableError: 503,
-}
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -42,26 +34,38 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected_problem)
 
 
-async def _data_layer_problem(request: Request, error: Exception) -> Response:
-    for kind in type(error).__mro__:
-        if kind in STATUSES:
-            headers = {"Retry-After": "1"} if STATUSES[kind] == 503 else None
-            return problem(STATUSES[kind], str(error), headers=headers)
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: list[InvalidField] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return the response for a problem."""
+    body = problem_json(status, detail, errors)
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _data_layer_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DataLayerError)
+    status = status_of(error)
+    if status != 500:
+        return problem(status, str(error), headers=headers_of(status))
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "Something went wrong here; it has been logged.")
+    return problem(500, UNEXPECTED)
 
 
-async def _validation_problem(request: Request, error: Exception) -> Response:
+async def _validation_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # The input is not repeated: it may be a password.
     errors = [
         InvalidField(field=".".join(str(part) for part in entry["loc"]), reason=entry["msg"])
         for entry in error.errors()
     ]
-    return problem(422, "The request does not have the documented shape.", errors=errors)
+    return problem(422, MALFORMED, errors=errors)
 
 
-async def _http_problem(request: Request, error: Exception) -> Response:
+async def _http_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers) if error.headers else {}
     if error.status_code == 405:
@@ -81,6 +85,6 @@ def _allowed_methods(request: Request) -> list[str]:
     ]
 
 
-async def _unexpected_problem(request: Request, error: Exception) -> Response:
+async def _unexpected_problem(request: Request, error: Exception) -> JSONResponse:
     # The server logs it with its traceback.
-    return problem(500, "Something went wrong here; it has been logged.")
+    return problem(500, UNEXPECTED)

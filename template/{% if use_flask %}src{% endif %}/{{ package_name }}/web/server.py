@@ -1,0 +1,20 @@
+"""How gunicorn serves the application; it reads these names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+worker_class = "gthread"
+# More than there are connections, so that a health check is answered while requests wait for one.
+threads = 40
+graceful_timeout = 30
+accesslog = "-"
+# It would be one file for all services of a user.
+control_socket_disable = True
+
+
+def worker_exit(arbiter: object, worker: Any) -> None:
+    """Close the connections of a process that has finished its requests."""
+    # There is no application if it could not be made.
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["database"].dispose()
