@@ -92,22 +92,23 @@ INSTALLED: list[dict[str, Any]] = [
 ]
 
 
-def pairwise() -> list[dict[str, Any]]:
-    """Return few combinations that, with those of INSTALLED, hold every pair of answers."""
+def covering(strength: int, given: Sequence[Answers] = ()) -> list[dict[str, Any]]:
+    """Return few combinations that, with those given, hold all choices of so many answers."""
     everything = combinations()
-    missing = set().union(*map(_pairs, everything)) - set().union(*map(_pairs, INSTALLED))
+    groups = [_groups(answers, strength) for answers in everything]
+    missing = set().union(*groups).difference(*(_groups(one, strength) for one in given))
     chosen = []
     while missing:
-        best = max(everything, key=lambda answers: len(missing & _pairs(answers)))
-        chosen.append(best)
-        missing -= _pairs(best)
+        best = max(range(len(groups)), key=lambda number: len(missing & groups[number]))
+        chosen.append(everything[best])
+        missing -= groups[best]
     return chosen
 
 
-def _pairs(answers: Answers) -> set[tuple[str, str]]:
-    named = [f"{name}={answers[name]}" for name in ("database", "sessions", "web")]
+def _groups(answers: Answers, strength: int) -> set[tuple[str, ...]]:
+    named = [f"{name}={answers[name]}" for name in AXES if name != "examples"]
     named += [f"{name}={name in answers['examples']}" for name in ("items", "accounts", "tasks")]
-    return set(itertools.combinations(named, 2))
+    return set(itertools.combinations(named, strength))
 
 
 def name_of(answers: Answers) -> str:

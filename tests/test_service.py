@@ -20,12 +20,17 @@ from rendering import (
     SESSIONS,
     Answers,
     Renderer,
+    covering,
     locked,
     name_of,
-    pairwise,
 )
 
-SOME = pytest.mark.parametrize("answers", pairwise(), ids=name_of)
+PAIRS = covering(2, INSTALLED)
+SOME = pytest.mark.parametrize(
+    "answers",
+    [*PAIRS, *(pytest.param(one, marks=LATER) for one in covering(3, [*INSTALLED, *PAIRS]))],
+    ids=name_of,
+)
 BASE: dict[str, Any] = {
     "package_name": "shop",
     "database": "postgresql",
