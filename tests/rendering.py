@@ -88,6 +88,7 @@ INSTALLED: list[dict[str, Any]] = [
         ("sqlite", "async", "fastapi", ["accounts", "items"]),
         ("sqlite", "sync", "fastapi", ["tasks"]),
         ("postgresql", "sync", "flask", ["items"]),
+        ("mysql", "sync", "fastapi", ["accounts", "tasks"]),
     ]
 ]
 
