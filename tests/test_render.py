@@ -68,7 +68,7 @@ def test_nothing_of_the_template_is_left(renderer: Renderer, answers: Answers) -
     for path in files(project):
         text = path.read_text()
         where = path.relative_to(project)
-        assert not re.search(r"\{%|%\}|\{\{|\{#", text), where
+        assert not re.search(r"\{%|%\}|(?<!\$)\{\{|\{#", text), where
         assert not re.search(r"\{%|\{\{|\.jinja$", str(where)), where
         assert text == "" or text.endswith("\n"), where
         assert not text.endswith("\n\n"), where
@@ -186,7 +186,7 @@ def test_the_default_render_is_small(renderer: Renderer) -> None:
     python = [path for path in files(project) if path.suffix == ".py"]
     assert len(list(files(project))) <= 96
     source = [path for path in python if "src" in path.relative_to(project).parts]
-    assert sum(len(path.read_text().splitlines()) for path in source) <= 2500
+    assert sum(len(path.read_text().splitlines()) for path in source) <= 2850
     for path in source:
         assert len(path.read_text().splitlines()) <= 300, path.relative_to(project)
 
