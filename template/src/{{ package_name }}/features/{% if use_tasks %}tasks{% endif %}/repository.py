@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import cast, func, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 
 from ...db.repository import Criterion, Repository
 from .models import Task, TaskEvent, TaskStatus
@@ -67,10 +66,11 @@ class TaskRepository(Repository[Task]):
 
     def _has_tag(self, tag: str) -> Criterion:
         # Not by the text of the JSON: a tag may hold what stands between two others.
-        if self.session.get_bind().dialect.name == "postgresql":
-            return cast(Task.tags, JSONB).contains([tag])
-        each = func.json_each(Task.tags).table_valued("value")
-        return select(each.c.value).where(each.c.value == tag).exists()
+        if self.dialect == "postgresql":
+            found = "tasks.tags @> to_jsonb(CAST(:tag AS text))"
+        else:
+            found = "EXISTS (SELECT 1 FROM json_each(tasks.tags) WHERE value = :tag)"
+        return text(found).bindparams(tag=tag)
 
 
 class TaskEventRepository(Repository[TaskEvent]):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import CursorResult, Executable
 
 from .engine import Database
 from .errors import ReadOnlyError, translate
+from .pydal_adapters import Tables
+from .session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +37,14 @@ class UnitOfWork:
             raise RuntimeError("this unit of work is not open: use `with`")
         return self._session
 
+    @property
+    def db(self) -> Tables:
+        """PyDAL with the tables of all models, in the same transaction, until the block ends."""
+        self.flush()
+        return self.session.tables
+
     def __enter__(self) -> Self:
-        self._open(self._database.sessions)
+        self._open(read_only=False)
         return self
 
     def __exit__(
@@ -58,10 +66,10 @@ class UnitOfWork:
     @contextmanager
     def read_only(self) -> Iterator[Self]:
         """Open a block that only reads: no lock, no commit, and a write in it is an error."""
-        session = self._open(self._database.reading_sessions)
+        session = self._open(read_only=True)
         try:
             yield self
-            if session.new or session.dirty or session.deleted:
+            if session.entities.has_changes():
                 raise ReadOnlyError("This unit of work only reads: a change in it is not stored.")
         except Exception as error:
             _raise_translated(error)
@@ -69,10 +77,17 @@ class UnitOfWork:
         finally:
             self._close()
 
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Send a statement as it is written, in the same transaction."""
+        self.flush()
+        return self.session.connection.execute(statement, parameters)
+
     def flush(self) -> None:
         """Send the pending changes now, so that the database's objections come here."""
         try:
-            self.session.flush()
+            self.session.entities.flush()
         except Exception as error:
             _raise_translated(error)
             raise
@@ -96,16 +111,17 @@ class UnitOfWork:
         """Undo what was done since the last commit; the block goes on."""
         self._after_commit.clear()
         self.session.rollback()
+        self.session.read_again()
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this once the data is stored: for messages and mails that must not lie."""
         self._after_commit.append(callback)
 
-    def _open(self, sessions: sessionmaker[Session]) -> Session:
+    def _open(self, *, read_only: bool) -> Session:
         if self._session is not None:
             raise RuntimeError("this unit of work is open already: use one block, or another unit")
         self._after_commit.clear()
-        self._session = sessions()
+        self._session = Session(self._database, read_only=read_only)
         return self._session
 
     def _close(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from sqlalchemy import Executable, Result
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .engine import Database
@@ -68,6 +69,12 @@ class UnitOfWork:
             raise
         finally:
             await self._close()
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Result[Any]:
+        """Send a statement as it is written, in the same transaction."""
+        return await self.session.execute(statement, parameters)
 
     async def flush(self) -> None:
         """Send the pending changes now, so that the database's objections come here."""
