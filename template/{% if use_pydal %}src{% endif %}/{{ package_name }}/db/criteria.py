@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydal.objects import Expression, Query
-from sqlalchemy import ColumnElement, TextClause
+from sqlalchemy import ColumnElement, Table, TextClause
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import elements, operators
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Boolean
+from sqlalchemy.types import Boolean, String
 
-from .pydal_adapters import Tables, raw
-from .pydal_tables import field_name, table_name
+from .adapters.tables import Tables, raw
+from .derivation import field_name, table_name
 
 # SQLAlchemy's criterion, a piece of SQL, or PyDAL's own query.
-Criterion = ColumnElement[bool] | TextClause | Query
-Order = QueryableAttribute[Any] | elements.UnaryExpression[Any]
+Criterion: TypeAlias = ColumnElement[bool] | TextClause | Query
+Order: TypeAlias = QueryableAttribute[Any] | elements.UnaryExpression[Any]
 
 _PLACE = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 
@@ -182,9 +182,9 @@ def _expression(tables: Tables, element: Any) -> Expression:
     match element:
         case elements.Grouping():
             return _expression(tables, element.element)
-        case elements.ColumnClause(table=table) if table is not None:
-            return tables[table_name(tables, table.name)][field_name(element.name)]
-        case elements.Cast() if element.type._type_affinity.__name__ == "String":
+        case elements.ColumnClause(table=Table() as table):
+            return tables[table_name(table.name)][field_name(element.name)]
+        case elements.Cast(type=String()):
             return _expression(tables, element.clause).cast("text")
         case elements.BinaryExpression() if element.operator in _ARITHMETIC:
             left = _expression(tables, element.left)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine
 from sqlalchemy import create_engine as new_engine
 
+from .adapters.base import Lender
+from .adapters.conversion import Converter
+from .adapters.tables import Tables
 from .base import Base
 from .connections import engine_options, prepare
-from .pydal_adapters import Converter, Lender, Tables
-from .pydal_tables import derive
+from .derivation import derive
 from .reading import reading_options
 from .settings import DatabaseSettings
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import make_transient, make_transient_to_detached
 from sqlalchemy.orm.attributes import get_history, set_committed_value
 
 from .base import Base
-from .pydal_tables import is_filled_in, python_default, python_onupdate
+from .derivation import is_filled_in, python_default, python_onupdate
 
 Identity = tuple[Any, ...]
 

@@ -10,6 +10,7 @@ from pydal.objects import Query
 from sqlalchemy.exc import InvalidRequestError
 
 from .base import Base
+from .derivation import field_name
 from .entities import (
     Identity,
     changed_values,
@@ -25,7 +26,6 @@ from .entities import (
     values_for_update,
 )
 from .errors import StaleError
-from .pydal_tables import field_name
 
 if TYPE_CHECKING:
     from .session import Session

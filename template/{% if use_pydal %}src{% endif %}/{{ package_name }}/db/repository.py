@@ -16,13 +16,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydal.objects import Expression, Field, Query, Set
 from sqlalchemy.orm import QueryableAttribute
 
+from .adapters.tables import row_value
 from .base import Base
 from .criteria import Criterion, Order, translate, translate_order
+from .derivation import field_name, python_default
 from .entities import columns_of, key_of
 from .errors import NotFoundError
 from .pages import Page, decode_cursor, encode_cursor
-from .pydal_adapters import row_value
-from .pydal_tables import field_name, python_default
 from .rows import Row, row_type
 from .session import Session
 
@@ -223,7 +223,7 @@ class Repository(Generic[Model]):
     def _attributes(self) -> Sequence[QueryableAttribute[Any]]:
         return [getattr(self.model, name) for name in columns_of(self.model)]
 
-    def _order(self, orders: Iterable[Order]) -> list[Expression]:
+    def _order(self, orders: Iterable[Order]) -> Sequence[Expression]:
         self._table()
         return [translate_order(self.session.tables, order) for order in orders]
 

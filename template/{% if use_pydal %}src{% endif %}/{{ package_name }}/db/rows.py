@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ class Row(tuple[Any, ...]):
     """The values of a row in order; each is an attribute too, and none can be changed."""
 
     __slots__ = ()
+    _fields: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
 
@@ -19,7 +19,7 @@ class Row(tuple[Any, ...]):
 
 
 @cache
-def row_type(names: Sequence[str]) -> type[Row]:
+def row_type(names: tuple[str, ...]) -> type[Row]:
     """Return the type of rows with these attributes."""
     attributes = {name: property(itemgetter(number)) for number, name in enumerate(names)}
-    return type("Row", (Row,), {"__slots__": (), **attributes})
+    return type("Row", (Row,), {"__slots__": (), "_fields": names, **attributes})

@@ -10,13 +10,13 @@ from pydal.objects import Field, Query
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.engine import Dialect
 
+from .adapters.tables import Tables
 from .base import Base
+from .derivation import define
 from .engine import Database
 from .entities import table_of
 from .errors import ReadOnlyError
 from .identity_map import IdentityMap
-from .pydal_adapters import Tables
-from .pydal_tables import define
 
 _WRITES = re.compile(r"\b(DELETE|INSERT|MERGE|UPDATE)\b")
 

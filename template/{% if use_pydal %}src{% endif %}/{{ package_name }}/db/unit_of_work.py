@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from sqlalchemy import CursorResult, Executable
 
+from .adapters.tables import Tables
 from .engine import Database
 from .errors import ReadOnlyError, translate
-from .pydal_adapters import Tables
 from .session import Session
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from pydal import DAL, Field
 from pydal.objects import Table
 
-from .pydal_adapters import Converter, Tables, column_type
+from .adapters.conversion import Converter, column_type
+from .adapters.tables import Tables
 from .types import JSONString
 
 # The first that fits counts, so that the special come before the general.
@@ -43,7 +44,7 @@ def derive(metadata: sa.MetaData, converter: Converter) -> Tables:
 
 def define(tables: Tables, table: sa.Table) -> Table:
     """Return PyDAL's table of a model, and define it if it is not yet."""
-    name = table_name(tables, table.name)
+    name = table_name(table.name)
     if name not in tables.tables:
         keys = [field_name(column.name) for column in table.primary_key]
         numbered = _numbered(table) is not None
@@ -56,7 +57,7 @@ def define(tables: Tables, table: sa.Table) -> Table:
     return tables[name]
 
 
-def table_name(tables: Tables, name: str) -> str:
+def table_name(name: str) -> str:
     """Return the attribute that stands for a table: with an underscore where PyDAL has its own."""
     return f"{name}_" if hasattr(DAL, name) or keyword.iskeyword(name) else name
 
@@ -125,7 +126,7 @@ def _type_name(tables: Tables, column: sa.Column[Any], type_: Any) -> str:
     for key in column.foreign_keys:
         target = key.column
         if len(target.table.primary_key) == 1 and target.primary_key:
-            name = table_name(tables, cast("sa.Table", target.table).name)
+            name = table_name(target.table.name)
             is_id = target is _numbered(target.table)
             return f"reference {name}" if is_id else f"reference {name}.{field_name(target.name)}"
     if isinstance(column.type, JSONString):
@@ -138,7 +139,7 @@ def _type_name(tables: Tables, column: sa.Column[Any], type_: Any) -> str:
 
 
 def _is_unique(column: sa.Column[Any]) -> bool:
-    table = cast("sa.Table", column.table)
+    table = column.table
     alone = [
         constraint
         for constraint in table.constraints
