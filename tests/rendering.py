@@ -29,6 +29,7 @@ Answers = Mapping[str, Any]
 AXES: dict[str, Sequence[Any]] = {
     "database": ["postgresql", "sqlite"],
     "sessions": ["async", "sync"],
+    "runtime": ["sqlalchemy", "pydal"],
     "web": ["fastapi", "none"],
     "examples": [
         list(chosen)
@@ -54,12 +55,17 @@ SESSIONS = pytest.mark.parametrize("sessions", ["async", pytest.param("sync", ma
 def combinations() -> list[dict[str, Any]]:
     """Return every valid combination of answers, the spread answers varied along."""
     found = []
-    for number, values in enumerate(itertools.product(*AXES.values())):
-        answers = dict(zip(AXES, values, strict=True))
+    each = (dict(zip(AXES, values, strict=True)) for values in itertools.product(*AXES.values()))
+    for number, answers in enumerate(filter(is_possible, each)):
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
         found.append(answers)
     return found
+
+
+def is_possible(answers: Answers) -> bool:
+    """Tell whether these answers can be given together."""
+    return answers["runtime"] == "sqlalchemy" or answers["sessions"] == "sync"
 
 
 # A project with all examples, which takes a URL of either database.
@@ -72,12 +78,18 @@ EVERYTHING: dict[str, Any] = {
 
 # Run by their own Makefiles, each in an environment of its own: one of each kind of data layer.
 INSTALLED: list[dict[str, Any]] = [
-    {"database": database, "sessions": sessions, "web": "fastapi", "examples": examples}
-    for database, sessions, examples in [
-        ("postgresql", "async", ["items"]),
-        ("postgresql", "sync", ["accounts", "tasks"]),
-        ("sqlite", "async", ["accounts", "items"]),
-        ("sqlite", "sync", ["tasks"]),
+    {
+        "database": database,
+        "sessions": sessions,
+        "runtime": runtime,
+        "web": "fastapi",
+        "examples": examples,
+    }
+    for database, sessions, runtime, examples in [
+        ("postgresql", "async", "sqlalchemy", ["items"]),
+        ("postgresql", "sync", "sqlalchemy", ["accounts", "tasks"]),
+        ("sqlite", "async", "sqlalchemy", ["accounts", "items"]),
+        ("sqlite", "sync", "sqlalchemy", ["tasks"]),
     ]
 ]
 
@@ -95,7 +107,7 @@ def pairwise() -> list[dict[str, Any]]:
 
 
 def _pairs(answers: Answers) -> set[tuple[str, str]]:
-    named = [f"{name}={answers[name]}" for name in ("database", "sessions", "web")]
+    named = [f"{name}={answers[name]}" for name in ("database", "sessions", "runtime", "web")]
     named += [f"{name}={name in answers['examples']}" for name in ("items", "accounts", "tasks")]
     return set(itertools.combinations(named, 2))
 
@@ -103,7 +115,8 @@ def _pairs(answers: Answers) -> set[tuple[str, str]]:
 def name_of(answers: Answers) -> str:
     """Return a short name of a combination, for the ids of tests."""
     examples = "+".join(answers["examples"]) or "bare"
-    return f"{answers['database']}-{answers['sessions']}-{answers['web']}-{examples}"
+    layer = answers["sessions"] if answers["runtime"] == "sqlalchemy" else answers["runtime"]
+    return f"{answers['database']}-{layer}-{answers['web']}-{examples}"
 
 
 def named_answers(name: str) -> dict[str, Any]:

@@ -25,8 +25,11 @@ FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "is_async": ({"sessions": "sync"}, {"sessions": "async"}),
     "use_postgresql": ({"database": "sqlite"}, {"database": "postgresql"}),
     "use_fastapi": ({"web": "none"}, {"web": "fastapi"}),
+    "use_pydal": ({}, {"runtime": "pydal"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
 }
+# No project has both.
+APART = [{"is_async", "use_pydal"}]
 Combination = tuple[bool, ...]
 
 
@@ -60,7 +63,7 @@ def compile_pins(pyproject: Path, groups: list[str], constraints: Path | None) -
 def render_pins() -> str:
     """Return the template of a project's constraints.txt."""
     found: dict[str, set[Combination]] = {}
-    combinations = list(itertools.product([False, True], repeat=len(FLAGS)))
+    combinations = list(filter(is_possible, itertools.product([False, True], repeat=len(FLAGS))))
     for combination in combinations:
         for pin in pins_of(combination):
             found.setdefault(pin, set()).add(combination)
@@ -74,6 +77,12 @@ def render_pins() -> str:
         lines += ["{% set pins = pins + ["] + [f'    "{pin}",' for pin in pins] + ["] %}"]
         lines += ["{% endif %}"] if test else []
     return "\n".join([*lines, "{{ pins | sort | join('\\n') }}"]) + "\n"
+
+
+def is_possible(combination: Combination) -> bool:
+    """Tell whether these answers can be given together."""
+    chosen = {name for name, value in zip(FLAGS, combination, strict=True) if value}
+    return not any(pair <= chosen for pair in APART)
 
 
 def pins_of(combination: Combination) -> list[str]:
@@ -94,13 +103,24 @@ def condition(
         for position, name in enumerate(FLAGS)
         if len({combination[position] for combination in holds}) == 1
     )
-    selected = {
+    for term in terms:
+        fewer = tuple(other for other in terms if other != term)
+        # What the other answers imply need not be said.
+        if _selected(fewer, combinations) == holds:
+            terms = fewer
+    # A pin that no such test selects (this or that) stands everywhere: unused, it does nothing.
+    return terms if _selected(terms, combinations) == holds else ()
+
+
+def _selected(
+    terms: tuple[tuple[str, bool], ...], combinations: list[Combination]
+) -> set[Combination]:
+    names = list(FLAGS)
+    return {
         combination
         for combination in combinations
-        if all(combination[list(FLAGS).index(name)] == value for name, value in terms)
+        if all(combination[names.index(name)] == value for name, value in terms)
     }
-    # A pin that no such test selects (this or that) stands everywhere: unused, it does nothing.
-    return terms if selected == holds else ()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from pydal.objects import Expression, Query
 from sqlalchemy import ColumnElement, Table, TextClause
@@ -13,12 +13,12 @@ from sqlalchemy.sql import elements, operators
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean, String
 
-from .adapters.tables import Tables, raw
+from .adapters.tables import Tables
 from .derivation import field_name, table_name
 
-# SQLAlchemy's criterion, a piece of SQL, or PyDAL's own query.
-Criterion: TypeAlias = ColumnElement[bool] | TextClause | Query
-Order: TypeAlias = QueryableAttribute[Any] | elements.UnaryExpression[Any]
+# PyDAL's own queries are taken too; they have no types.
+Criterion = ColumnElement[bool] | TextClause
+Order = QueryableAttribute[Any] | elements.UnaryExpression[Any]
 
 _PLACE = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 
@@ -76,9 +76,9 @@ def _condition(tables: Tables, element: Any) -> Query:
         case elements.BooleanClauseList():
             return _all_or_any(tables, element)
         case elements.True_():
-            return raw(tables, "1=1")
+            return Query(tables, "1=1")
         case elements.False_():
-            return raw(tables, "1=0")
+            return Query(tables, "1=0")
         case elements.AsBoolean():
             wanted = element.operator is operators.is_true
             return _expression(tables, element.element) == _constant(tables, wanted)
@@ -101,9 +101,8 @@ def _all_or_any(tables: Tables, element: Any) -> Query:
 
 def _text(tables: Tables, clause: TextClause) -> Query:
     values = clause.compile().params
-    names = _PLACE.findall(clause.text)
-    sql = _PLACE.sub("\0", clause.text).replace("{", "{{").replace("}", "}}").replace("\\:", ":")
-    return raw(tables, sql.replace("\0", "{}"), *(values[name] for name in names))
+    sql = _PLACE.sub(lambda place: tables.mark(values[place[1]]), clause.text)
+    return Query(tables, sql.replace("\\:", ":"))
 
 
 def _comparison(tables: Tables, element: Any) -> Query:

@@ -57,6 +57,11 @@ class Tables(DAL):
         """Drop the values of the statements that were written until now."""
         self._adapter.forget()
 
+    def mark(self, value: Any) -> str:
+        """Return what stands for a value in a piece of SQL."""
+        mark: str = self._adapter.adapt(value)
+        return mark
+
     @property
     def converter(self) -> Converter:
         """What converts values, as the models do."""
@@ -95,12 +100,6 @@ class Tables(DAL):
         now = [field.update() for field in late]
         all_names = [*names, *(field.name for field in late)]
         self.insert_rows(table, all_names, ([*row, *now] for row in rows), ending)
-
-
-def raw(tables: Tables, sql: str, *values: Any) -> Query:
-    """Return a condition written as SQL, with a `{}` for each value."""
-    marks = [tables._adapter.adapt(value) for value in values]
-    return Query(tables, sql.format(*marks))
 
 
 def row_value(
