@@ -7,12 +7,20 @@ import time
 from contextlib import closing, suppress
 from queue import Empty
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .reading import READ_ONLY
+from .runtime import SQLITE_DRIVER as DRIVER
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+__all__ = ["DRIVER", "RECYCLE", "connect", "connect_args", "prepare"]
+
+RECYCLE = -1
 
 _SERVING = ("foreign_keys = ON", "synchronous = NORMAL")
 # Altering a table drops and renames it: with foreign keys on, its children would go with it.
@@ -23,9 +31,9 @@ _ENDED = "ended"
 _STEPS_BETWEEN_QUESTIONS = 50_000
 
 
-def connect_args(lock_timeout: float) -> dict[str, Any]:
-    """Return the arguments of sqlite3.connect; a writer waits that many seconds."""
-    busy = {"timeout": lock_timeout}
+def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+    """Return the arguments of sqlite3.connect."""
+    busy = {"timeout": settings.database_lock_timeout}
     # Said outright, because it stops being the default in Python 3.16.
     legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", None)
     return busy if legacy is None else {**busy, "autocommit": legacy}
@@ -78,8 +86,8 @@ def _open_file(path: str, *, uri: bool, lock_timeout: float) -> None:
             time.sleep(0.01)
 
 
-def control_transactions(engine: Engine) -> None:
-    """Begin and end them ourselves, and leave nothing locked behind."""
+def prepare(engine: Engine, settings: DatabaseSettings) -> None:
+    """Begin and end transactions ourselves, and leave nothing locked behind."""
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .postgres_language import replace_outdated
+from .postgres_settings import Pooler
+from .waiting import bound_waiting
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+DRIVER = "asyncpg"
+RECYCLE = -1
 
 
-def connect_args(
-    session: dict[str, str], *, connect_timeout: int, deadline: float | None, pooled: bool
-) -> dict[str, Any]:
-    """Return the arguments of asyncpg.connect; see Server."""
-    args = {"timeout": connect_timeout, "command_timeout": deadline, "server_settings": session}
-    if pooled:
-        # What one transaction prepares, the next one may not find: its session is another.
-        return {**args, "statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    return args
+def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+    """Return the arguments of asyncpg.connect."""
+    args = {
+        "timeout": settings.database_connect_timeout,
+        "command_timeout": None if for_migrations else settings.deadline,
+        "server_settings": settings.session(
+            settings.database_lock_timeout, for_migrations=for_migrations
+        ),
+    }
+    if settings.database_pooler is Pooler.NONE:
+        return args
+    # What one transaction prepares, the next one may not find: its session is another.
+    return {**args, "statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
-def connect(dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def connect(
+    dialect: Dialect,
+    record: ConnectionPoolEntry,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    for_migrations: bool,
+) -> Any:
     """Return a new connection."""
     return dialect.connect(*args, **kwargs)
 
 
-def ping(dialect: Dialect, connection: Any, seconds: float) -> None:
-    """Raise any exception if the connection does not answer in time."""
-    connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
+def prepare(engine: Engine, settings: DatabaseSettings) -> None:
+    """Give up connections that hang, died or hold outdated statements."""
 
+    def ping(dialect: Dialect, connection: Any) -> None:
+        seconds = settings.database_connect_timeout
+        connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
 
-def drop(connection: Any) -> None:
-    """Close the connection without waiting for the server."""
-    connection.driver_connection.terminate()
+    bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
+    replace_outdated(engine)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .postgres_language import replace_outdated
+from .postgres_settings import Pooler
+from .waiting import bound_waiting
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+DRIVER = "psycopg"
+RECYCLE = -1
 
 
 class Connection(psycopg.Connection[Any]):
@@ -24,18 +35,28 @@ class Connection(psycopg.Connection[Any]):
             raise
 
 
-def connect_args(
-    session: dict[str, str], *, connect_timeout: int, deadline: float | None, pooled: bool
-) -> dict[str, Any]:
-    """Return the arguments of `connect`; see Server."""
-    args = {"connect_timeout": connect_timeout, "deadline": deadline}
-    if pooled:
-        # What one transaction prepares, the next one may not find: its session is another.
-        return {**args, **session, "prepare_threshold": None}
-    return {**args, "options": " ".join(f"-c {name}={value}" for name, value in session.items())}
+def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+    """Return the arguments of `connect`."""
+    session = settings.session(settings.database_lock_timeout, for_migrations=for_migrations)
+    args = {
+        "connect_timeout": settings.database_connect_timeout,
+        "deadline": None if for_migrations else settings.deadline,
+    }
+    if settings.database_pooler is Pooler.NONE:
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        return {**args, "options": options}
+    # What one transaction prepares, the next one may not find: its session is another.
+    return {**args, **session, "prepare_threshold": None}
 
 
-def connect(dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def connect(
+    dialect: Dialect,
+    record: ConnectionPoolEntry,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    for_migrations: bool,
+) -> Any:
     """Return a new connection."""
     known = dict(kwargs)
     deadline = known.pop("deadline")
@@ -44,13 +65,13 @@ def connect(dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return connection
 
 
-def ping(dialect: Dialect, connection: Any, seconds: float) -> None:
-    """Raise any exception if the connection does not answer in time."""
-    usual, connection.deadline = connection.deadline, seconds
-    dialect.do_ping(connection)
-    connection.deadline = usual
+def prepare(engine: Engine, settings: DatabaseSettings) -> None:
+    """Give up connections that hang, died or hold outdated statements."""
 
+    def ping(dialect: Dialect, connection: Any) -> None:
+        usual, connection.deadline = connection.deadline, settings.database_connect_timeout
+        dialect.do_ping(connection)
+        connection.deadline = usual
 
-def drop(connection: Any) -> None:
-    """Close the connection without waiting for the server."""
-    connection.close()
+    bound_waiting(engine, ping, lambda connection: connection.close())
+    replace_outdated(engine)

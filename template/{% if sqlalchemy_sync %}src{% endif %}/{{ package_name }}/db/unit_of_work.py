@@ -12,7 +12,8 @@ from sqlalchemy import Executable, Result
 from sqlalchemy.orm import Session, sessionmaker
 
 from .engine import Database
-from .errors import ReadOnlyError, translate
+from .errors import ReadOnlyError
+from .translation import translate
 
 logger = logging.getLogger(__name__)
 

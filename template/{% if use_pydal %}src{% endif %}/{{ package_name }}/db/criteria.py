@@ -7,28 +7,28 @@ from collections.abc import Callable
 from typing import Any
 
 from pydal.objects import Expression, Query
-from sqlalchemy import ColumnElement, Table, TextClause
-from sqlalchemy.orm import QueryableAttribute
-from sqlalchemy.sql import elements, operators
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Boolean, String
+from sqlalchemy import ColumnElement, Table, TextClause, literal_column
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql import elements, operators, visitors
+from sqlalchemy.types import Boolean
 
+from .adapters.conversion import column_type
 from .adapters.tables import Tables
 from .derivation import field_name, table_name
+from .statements import Order
 
 # PyDAL's own queries are taken too; they have no types.
 Criterion = ColumnElement[bool] | TextClause
-Order = QueryableAttribute[Any] | elements.UnaryExpression[Any]
 
 _PLACE = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 
 
 class UntranslatableError(TypeError):
-    """PyDAL has no word for a part of a criterion."""
+    """Neither PyDAL nor this database has a word for a part of a criterion."""
 
     def __init__(self, part: object) -> None:
         super().__init__(
-            f"PyDAL cannot say {part}: write the criterion with text(), or as a query of uow.db"
+            f"PyDAL cannot say {part!r}: write it with text(), or as a query of the unit's db"
         )
 
 
@@ -41,26 +41,26 @@ def translate(tables: Tables, criterion: Criterion) -> Query:
 
 def translate_order(tables: Tables, order: Order) -> Expression:
     """Return an order as PyDAL's; rows without a value come last, unless it says otherwise."""
-    element, nulls = _element(order), ""
-    descending = False
+    element, nulls, descending = _element(order), "", False
     while isinstance(element, elements.UnaryExpression):
-        if element.modifier is operators.nulls_first_op:
-            nulls = "FIRST"
-        elif element.modifier is operators.nulls_last_op:
-            nulls = "LAST"
-        elif element.modifier is operators.desc_op:
-            descending = True
-        elif element.modifier is not operators.asc_op:
-            raise UntranslatableError(order)
+        if element.modifier in _NULLS:
+            nulls = _NULLS[element.modifier]
+        elif element.modifier in (operators.asc_op, operators.desc_op):
+            descending = element.modifier is operators.desc_op
+        else:
+            break
         element = element.element
-    expression = _expression(tables, element)
     # Where there are no nulls, saying so would only keep an index from being used.
     if not nulls and getattr(element, "nullable", True):
         nulls = "LAST"
-    expression = ~expression if descending else expression
+    expression = _expression(tables, element)
+    ordered = ~expression if descending else expression
     if not nulls:
-        return expression
-    return Expression(tables, tables._adapter.dialect.nulls, expression, nulls)
+        return ordered
+    return Expression(tables, tables._adapter.dialect.nulls, ordered, (expression, nulls))
+
+
+_NULLS: dict[Any, str] = {operators.nulls_first_op: "FIRST", operators.nulls_last_op: "LAST"}
 
 
 def _element(value: Any) -> Any:
@@ -75,10 +75,6 @@ def _condition(tables: Tables, element: Any) -> Query:
             return _text(tables, element)
         case elements.BooleanClauseList():
             return _all_or_any(tables, element)
-        case elements.True_():
-            return Query(tables, "1=1")
-        case elements.False_():
-            return Query(tables, "1=0")
         case elements.AsBoolean():
             wanted = element.operator is operators.is_true
             return _expression(tables, element.element) == _constant(tables, wanted)
@@ -88,7 +84,7 @@ def _condition(tables: Tables, element: Any) -> Query:
             return _comparison(tables, element)
         case elements.ColumnClause(type=Boolean()):
             return _expression(tables, element) == _constant(tables, True)
-    raise UntranslatableError(element)
+    return Query(tables, _compiled(tables, element))
 
 
 def _all_or_any(tables: Tables, element: Any) -> Query:
@@ -106,23 +102,22 @@ def _text(tables: Tables, clause: TextClause) -> Query:
 
 
 def _comparison(tables: Tables, element: Any) -> Query:
-    compare, (operator, left) = _COMPARISONS.get(element.operator), (element.operator, element.left)
-    if compare is not None:
-        return compare(_expression(tables, left), _value(tables, element.right))
-    field = _expression(tables, left)
-    if operator in (operators.in_op, operators.not_in_op):
-        found = Query(tables, field._dialect.belongs, field, list(_value(tables, element.right)))
+    field, operator = _expression(tables, element.left), element.operator
+    if operator in _COMPARISONS:
+        return _COMPARISONS[operator](field, _value(tables, element.right))
+    if operator in (operators.in_op, operators.not_in_op) and _is_list(element.right):
+        found = Query(tables, field._dialect.belongs, field, list(element.right.effective_value))
         return found if operator is operators.in_op else ~found
     if operator is operators.between_op:
         low, high = (_value(tables, side) for side in element.right.clauses)
         return (field >= low) & (field <= high)
-    if operator in _PATTERNS:
+    if operator in _PATTERNS and isinstance(element.right, elements.BindParameter):
         form, is_sensitive, is_wanted = _PATTERNS[operator]
-        pattern = form.format(_value(tables, element.right))
+        pattern = form.format(element.right.effective_value)
         escape = element.modifiers.get("escape")
         found = field.like(pattern, case_sensitive=is_sensitive, escape=escape)
         return found if is_wanted else ~found
-    raise UntranslatableError(element)
+    return Query(tables, _compiled(tables, element))
 
 
 _COMPARISONS: dict[Any, Callable[[Any, Any], Query]] = {
@@ -144,25 +139,15 @@ _PATTERNS: dict[Any, tuple[str, bool, bool]] = {
     operators.contains_op: ("%{}%", True, True),
     operators.not_contains_op: ("%{}%", True, False),
     operators.icontains_op: ("%{}%", False, True),
-    operators.not_icontains_op: ("%{}%", False, False),
     operators.startswith_op: ("{}%", True, True),
-    operators.not_startswith_op: ("{}%", True, False),
     operators.istartswith_op: ("{}%", False, True),
     operators.endswith_op: ("%{}", True, True),
-    operators.not_endswith_op: ("%{}", True, False),
     operators.iendswith_op: ("%{}", False, True),
 }
-_ARITHMETIC: dict[Any, Callable[[Any, Any], Expression]] = {
-    operators.add: lambda left, right: left + right,
-    operators.sub: lambda left, right: left - right,
-    operators.mul: lambda left, right: left * right,
-}
-_FUNCTIONS: dict[str, Callable[..., Expression]] = {
-    "coalesce": lambda first, *more: first.coalesce(*more),
-    "length": lambda field: field.len(),
-    "lower": lambda field: field.lower(),
-    "upper": lambda field: field.upper(),
-}
+
+
+def _is_list(element: Any) -> bool:
+    return isinstance(element, elements.BindParameter) and element.expanding
 
 
 def _value(tables: Tables, element: Any) -> Any:
@@ -179,20 +164,30 @@ def _value(tables: Tables, element: Any) -> Any:
 
 def _expression(tables: Tables, element: Any) -> Expression:
     match element:
-        case elements.Grouping():
-            return _expression(tables, element.element)
         case elements.ColumnClause(table=Table() as table):
             return tables[table_name(table.name)][field_name(element.name)]
-        case elements.Cast(type=String()):
-            return _expression(tables, element.clause).cast("text")
-        case elements.BinaryExpression() if element.operator in _ARITHMETIC:
-            left = _expression(tables, element.left)
-            return _ARITHMETIC[element.operator](left, _value(tables, element.right))
-        case FunctionElement() if element.name in _FUNCTIONS:
-            first, *more = element.clauses
-            others = [_value(tables, clause) for clause in more]
-            return _FUNCTIONS[element.name](_expression(tables, first), *others)
-    raise UntranslatableError(element)
+    type_ = column_type("string", element.type)
+    return Expression(tables, _compiled(tables, element), type=type_)
+
+
+def _compiled(tables: Tables, element: Any) -> str:
+    """Return what PyDAL has no word for as SQLAlchemy writes it, with marks for its values."""
+    dialect = tables.dialect
+
+    def mark(part: Any, **_: Any) -> Any:
+        if isinstance(part, elements.BindParameter) and not part.expanding:
+            return literal_column(tables.mark(part.effective_value, part.type), part.type)
+        return None
+
+    marked: Any = visitors.replacement_traverse(element, {}, mark)  # type: ignore[call-overload]
+    try:
+        compiled = marked.compile(dialect=dialect)
+    except CompileError as error:
+        raise UntranslatableError(element) from error
+    if compiled.params:
+        raise UntranslatableError(element)
+    sql = str(compiled)
+    return sql if dialect.paramstyle == "qmark" else sql.replace("%%", "%")
 
 
 def _constant(tables: Tables, value: bool) -> Expression:

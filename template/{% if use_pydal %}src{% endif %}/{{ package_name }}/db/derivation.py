@@ -105,7 +105,7 @@ def _field(tables: Tables, column: sa.Column[Any]) -> Field:
     foreign = next(iter(column.foreign_keys), None)
     return Field(
         field_name(column.name),
-        column_type(_type_name(tables, column, type_), column),
+        column_type(_type_name(column, type_), column.type),
         length=_UUID_LENGTH if isinstance(type_, sa.Uuid) else getattr(type_, "length", None),
         notnull=not column.nullable,
         unique=_is_unique(column),
@@ -120,7 +120,7 @@ def _field(tables: Tables, column: sa.Column[Any]) -> Field:
     )
 
 
-def _type_name(tables: Tables, column: sa.Column[Any], type_: Any) -> str:
+def _type_name(column: sa.Column[Any], type_: Any) -> str:
     if column is _numbered(column.table):
         return "id"
     for key in column.foreign_keys:

@@ -12,9 +12,8 @@ from .adapters.base import Lender
 from .adapters.conversion import Converter
 from .adapters.tables import Tables
 from .base import Base
-from .connections import engine_options, prepare
+from .connections import engine_options, prepare, reading_options
 from .derivation import derive
-from .reading import reading_options
 from .settings import DatabaseSettings
 
 
@@ -41,7 +40,7 @@ class Database:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.engine = create_engine(settings)
-        self._reading_options = reading_options(settings.url)
+        self._reading_options = reading_options(settings)
         self._converter = Converter(self.engine.dialect)
         # Derived now, so that a model that PyDAL cannot have is told at the start.
         self._idle = deque([derive(Base.metadata, self._converter)])

@@ -18,13 +18,14 @@ from sqlalchemy.orm import QueryableAttribute
 
 from .adapters.tables import row_value
 from .base import Base
-from .criteria import Criterion, Order, translate, translate_order
+from .criteria import Criterion, translate, translate_order
 from .derivation import field_name, python_default
 from .entities import columns_of, key_of
 from .errors import NotFoundError
 from .pages import Page, decode_cursor, encode_cursor
 from .rows import Row, row_type
 from .session import Session
+from .statements import Order, upsert
 
 __all__ = ["Criterion", "Repository", "Row"]
 
@@ -171,11 +172,10 @@ class Repository(Generic[Model]):
         Columns with an `onupdate`, such as updated_at, move too.
         """
         stored = 0
-        keys = [attribute.key for attribute in key]
         for batch in self._batches(rows):
-            changed = self._names(name for name in batch[0] if name not in keys)
-            tables, (names, values) = self.session.tables, self._filled_in(batch)
-            tables.upsert_rows(self._table(), names, values, self._names(keys), changed)
+            # PyDAL's own would look first whether the row is there, and meet others doing the same.
+            statement = upsert(self.dialect, self.model, list(batch[0]), key)
+            self.session.connection.execute(statement, [dict(row) for row in batch])
             stored += len(batch)
         return stored
 
@@ -199,9 +199,9 @@ class Repository(Generic[Model]):
         return self._table()[field_name(columns_of(self.model)[attribute.key].name)]
 
     def _all(self, criteria: Iterable[Criterion]) -> Query:
-        self._table()
-        conditions = [translate(self.session.tables, criterion) for criterion in criteria]
-        return reduce(and_, conditions)
+        table, tables = self._table(), self.session.tables
+        query = reduce(and_, [translate(tables, criterion) for criterion in criteria])
+        return query if tables.has_tables(query) else query & (table._id != None)  # noqa: E711
 
     def _matching(self, criteria: Iterable[Criterion]) -> Set:
         """Return PyDAL's set of the rows that match, after what is pending was stored."""

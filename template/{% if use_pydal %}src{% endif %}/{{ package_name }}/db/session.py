@@ -33,8 +33,8 @@ class Session:
 
     @property
     def dialect(self) -> Dialect:
-        """How SQLAlchemy speaks to the database."""
-        return self._database.engine.dialect
+        """How SQLAlchemy speaks to the database, which it knows once it is connected."""
+        return self.connection.dialect
 
     @property
     def tables(self) -> Tables:
@@ -109,7 +109,7 @@ class Session:
             self._database.take_back(tables)
 
     def _decoder(self, field: Field) -> Callable[[Any], Any] | None:
-        return self.tables.converter.decoder(field.type.column.type)
+        return self.tables.converter.decoder(field.type.converts)
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None

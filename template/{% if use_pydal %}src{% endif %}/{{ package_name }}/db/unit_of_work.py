@@ -12,8 +12,9 @@ from sqlalchemy import CursorResult, Executable
 
 from .adapters.tables import Tables
 from .engine import Database
-from .errors import ReadOnlyError, translate
+from .errors import ReadOnlyError
 from .session import Session
+from .translation import translate
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
-
 from ...db.repository import Criterion, Repository
+from ...db.statements import holds
 from .models import Task, TaskEvent, TaskStatus
 
 
@@ -58,19 +57,12 @@ class TaskRepository(Repository[Task]):
         if wanted.name_contains is not None:
             yield Task.name.icontains(wanted.name_contains, autoescape=True)
         if wanted.tag is not None:
-            yield self._has_tag(wanted.tag)
+            # Not by the text of the JSON: a tag may hold what stands between two others.
+            yield holds(self.dialect, Task.tags, wanted.tag)
         if wanted.created_after is not None:
             yield Task.created_at > wanted.created_after
         if wanted.created_before is not None:
             yield Task.created_at < wanted.created_before
-
-    def _has_tag(self, tag: str) -> Criterion:
-        # Not by the text of the JSON: a tag may hold what stands between two others.
-        if self.dialect == "postgresql":
-            found = "tasks.tags @> to_jsonb(CAST(:tag AS text))"
-        else:
-            found = "EXISTS (SELECT 1 FROM json_each(tasks.tags) WHERE value = :tag)"
-        return text(found).bindparams(tag=tag)
 
 
 class TaskEventRepository(Repository[TaskEvent]):

@@ -27,7 +27,7 @@ class Lender(Protocol):
 
     @property
     def dialect(self) -> Dialect:
-        """How SQLAlchemy speaks to the database."""
+        """How SQLAlchemy speaks to the database, which it knows once it is connected."""
 
     def send(self, sql: str, values: Any) -> CursorResult[Any]:
         """Execute a statement of the driver with its values."""
@@ -153,7 +153,9 @@ class Words:
     ) -> str:
         left = self.expand(first, query_env=query_env)
         if second is not None:
-            return f"({left} {op} {self.expand(second, first.type, query_env=query_env)})"
+            # Without a type PyDAL would take a value for SQL.
+            right = self.expand(second, first.type or "string", query_env=query_env)
+            return f"({left} {op} {right})"
         if null_form is None:
             raise RuntimeError(f"nothing is {op} NULL")
         return f"({left} {null_form})"
@@ -173,11 +175,6 @@ class Words:
         left, right = (self.expand(side, "string", query_env=env) for side in (first, second))
         return f"({form.format(left, right)} ESCAPE '{escape or chr(92)}')"
 
-    def on_conflict(self: Any, keys: Sequence[Any], changed: Sequence[Any]) -> str:
-        """Return the end of an INSERT that updates the row that is there."""
-        places = ",".join(field._rname for field in keys)
-        changes = ",".join(f"{field._rname}=excluded.{field._rname}" for field in changed)
-        return f" ON CONFLICT ({places}) DO UPDATE SET {changes}"
-
-    def nulls(self: Any, first: Any, second: str, query_env: Any = None) -> str:
-        return f"{self.expand(first, query_env=query_env or {})} NULLS {second}"
+    def nulls(self: Any, first: Any, second: tuple[Any, str], query_env: Any = None) -> str:
+        """Return an order that says where the rows without a value belong."""
+        return f"{self.expand(first, query_env=query_env or {})} NULLS {second[1]}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import StatementError
 from sqlalchemy.types import TypeEngine
@@ -19,15 +18,15 @@ Processor = Callable[[Any], Any] | None
 
 
 class ColumnType(str):
-    """The name of a PyDAL type, with the column of a model whose type converts the values."""
+    """The name of a PyDAL type, with the type of SQLAlchemy that converts the values."""
 
-    column: Column[Any]
+    converts: TypeEngine[Any]
 
 
-def column_type(name: str, column: Column[Any]) -> ColumnType:
-    """Return PyDAL's name of a type, for this column."""
+def column_type(name: str, converts: TypeEngine[Any]) -> ColumnType:
+    """Return PyDAL's name of a type, with what converts the values."""
     type_ = ColumnType(name)
-    type_.column = column
+    type_.converts = converts
     return type_
 
 
@@ -55,7 +54,7 @@ class Converter:
 
     def encode(self, value: Any, type_: object) -> Any:
         """Return the value as the driver takes it."""
-        encoder = self.encoder(type_.column.type) if isinstance(type_, ColumnType) else None
+        encoder = self.encoder(type_.converts) if isinstance(type_, ColumnType) else None
         try:
             return encoder(value) if encoder is not None else value
         except DataLayerError:
@@ -66,5 +65,5 @@ class Converter:
 
     def decode(self, value: Any, type_: ColumnType) -> Any:
         """Return the driver's value as the models have it."""
-        decoder = self.decoder(type_.column.type)
+        decoder = self.decoder(type_.converts)
         return decoder(value) if decoder is not None else value

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydal import DAL, Field
 from pydal.objects import Query
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
 from .base import Lender, placeholder
-from .conversion import Converter
+from .conversion import Converter, column_type
 
 
 class Tables(DAL):
@@ -57,10 +59,17 @@ class Tables(DAL):
         """Drop the values of the statements that were written until now."""
         self._adapter.forget()
 
-    def mark(self, value: Any) -> str:
+    def mark(self, value: Any, type_: TypeEngine[Any] | None = None) -> str:
         """Return what stands for a value in a piece of SQL."""
-        mark: str = self._adapter.adapt(value)
+        converting = None if type_ is None else column_type("string", type_)
+        mark: str = self._adapter.represent(value, converting)
         return mark
+
+    @property
+    def dialect(self) -> Dialect:
+        """How SQLAlchemy speaks to the database, which it knows once it is connected."""
+        dialect: Dialect = self._adapter.connection.dialect
+        return dialect
 
     @property
     def converter(self) -> Converter:
@@ -68,12 +77,14 @@ class Tables(DAL):
         converter: Converter = self._adapter.converter
         return converter
 
-    def insert_rows(
-        self, table: Any, names: Sequence[str], rows: Iterable[Sequence[Any]], ending: str = ""
-    ) -> None:
+    def has_tables(self, query: Query) -> bool:
+        """Tell whether PyDAL knows from a query alone which tables it is about."""
+        return bool(self._adapter.tables(query))
+
+    def insert_rows(self, table: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows with the values of these fields, sent with one statement."""
         fields = [table[name] for name in names]
-        places = ",".join([placeholder(self.converter.dialect)] * len(fields))
+        places = ",".join([placeholder(self.dialect)] * len(fields))
         columns = ",".join(field._rname for field in fields)
         command = self._adapter.dialect.insert(table._rname, columns, places).rstrip("; ")
         encode = self.converter.encode
@@ -81,25 +92,7 @@ class Tables(DAL):
             tuple(encode(value, field.type) for value, field in zip(row, fields, strict=True))
             for row in rows
         ]
-        self._adapter.execute_many(f"{command}{ending}", encoded)
-
-    def upsert_rows(
-        self,
-        table: Any,
-        names: Sequence[str],
-        rows: Iterable[Sequence[Any]],
-        keys: Sequence[str],
-        changed: Sequence[str],
-    ) -> None:
-        """Do so, and change these fields where the keys exist; what has an `update` moves too."""
-        updated = [field for field in table if field.update is not None]
-        moving = [field for field in updated if field.name not in changed]
-        late = [field for field in moving if field.name not in names]
-        fields = [*(table[name] for name in changed), *moving]
-        ending = self._adapter.dialect.on_conflict([table[name] for name in keys], fields)
-        now = [field.update() for field in late]
-        all_names = [*names, *(field.name for field in late)]
-        self.insert_rows(table, all_names, ([*row, *now] for row in rows), ending)
+        self._adapter.execute_many(command, encoded)
 
 
 def row_value(
