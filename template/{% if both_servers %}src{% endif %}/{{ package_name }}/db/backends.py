@@ -11,8 +11,9 @@ __all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings"]
 # MySQL and MariaDB have one dialect, so that a schema does not depend on which name the URL uses.
 ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
 CONNECTORS: dict[str, Connector] = {"sqlite": sqlite, "postgresql": postgres, "mysql": mysql}
+# In the order of asking whose an error is: those of MySQL have an SQLSTATE beside their number.
 LANGUAGES: dict[str, Language] = {
     "sqlite": sqlite_language,
-    "postgresql": postgres_language,
     "mysql": mysql_language,
+    "postgresql": postgres_language,
 }
