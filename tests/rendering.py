@@ -29,6 +29,7 @@ Answers = Mapping[str, Any]
 AXES: dict[str, Sequence[Any]] = {
     "database": ["postgresql", "mysql", "sqlite"],
     "sessions": ["async", "sync"],
+    "runtime": ["sqlalchemy", "pydal"],
     "web": ["fastapi", "flask", "none"],
     "examples": [
         list(chosen)
@@ -68,7 +69,8 @@ def combinations() -> list[dict[str, Any]]:
 
 def is_possible(answers: Answers) -> bool:
     """Tell whether the questions take these answers together."""
-    return not (answers["sessions"] == "async" and answers["web"] == "flask")
+    needs_sync = answers["runtime"] == "pydal" or answers["web"] == "flask"
+    return not needs_sync or answers["sessions"] == "sync"
 
 
 # A project with all examples, which takes a URL of either database.
@@ -81,14 +83,20 @@ EVERYTHING: dict[str, Any] = {
 
 # Run by their own Makefiles, each in an environment of its own: one of each kind.
 INSTALLED: list[dict[str, Any]] = [
-    {"database": database, "sessions": sessions, "web": web, "examples": examples}
-    for database, sessions, web, examples in [
-        ("postgresql", "async", "fastapi", ["items"]),
-        ("postgresql", "sync", "fastapi", ["accounts", "tasks"]),
-        ("sqlite", "async", "fastapi", ["accounts", "items"]),
-        ("sqlite", "sync", "fastapi", ["tasks"]),
-        ("postgresql", "sync", "flask", ["items"]),
-        ("mysql", "sync", "fastapi", ["accounts", "tasks"]),
+    {
+        "database": database,
+        "sessions": sessions,
+        "runtime": runtime,
+        "web": web,
+        "examples": examples,
+    }
+    for database, sessions, runtime, web, examples in [
+        ("postgresql", "async", "sqlalchemy", "fastapi", ["items"]),
+        ("postgresql", "sync", "sqlalchemy", "fastapi", ["accounts", "tasks"]),
+        ("sqlite", "async", "sqlalchemy", "fastapi", ["accounts", "items"]),
+        ("sqlite", "sync", "sqlalchemy", "fastapi", ["tasks"]),
+        ("mysql", "sync", "pydal", "fastapi", ["accounts", "tasks"]),
+        ("postgresql", "sync", "sqlalchemy", "flask", ["items"]),
     ]
 ]
 
@@ -115,7 +123,8 @@ def _groups(answers: Answers, strength: int) -> set[tuple[str, ...]]:
 def name_of(answers: Answers) -> str:
     """Return a short name of a combination, for the ids of tests."""
     examples = "+".join(answers["examples"]) or "bare"
-    return f"{answers['database']}-{answers['sessions']}-{answers['web']}-{examples}"
+    layer = answers["sessions"] if answers["runtime"] == "sqlalchemy" else answers["runtime"]
+    return f"{answers['database']}-{layer}-{answers['web']}-{examples}"
 
 
 def named_answers(name: str) -> dict[str, Any]:

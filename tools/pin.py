@@ -27,10 +27,11 @@ FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "use_mysql": ({"other_databases": []}, {"other_databases": ["mysql"]}),
     "use_fastapi": ({"web": "none"}, {"web": "fastapi"}),
     "use_flask": ({}, {"web": "flask"}),
+    "use_pydal": ({}, {"runtime": "pydal"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
 }
 # No project has both.
-APART = [{"use_fastapi", "use_flask"}, {"is_async", "use_flask"}]
+APART = [{"use_fastapi", "use_flask"}, {"is_async", "use_flask"}, {"is_async", "use_pydal"}]
 Combination = tuple[bool, ...]
 
 

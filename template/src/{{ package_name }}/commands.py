@@ -10,6 +10,7 @@ import typer
 from alembic.util import CommandError
 
 from .db import migrations, seeding
+from .db.comparison import missing_columns
 from .db.engine import Database
 from .db.errors import DataLayerError, UnavailableError
 from .db.health import read_heads
@@ -66,6 +67,8 @@ def check() -> None:
     typer.echo(f"database: {settings.url.get_backend_name()} answers")
     if migrations.is_behind(current):
         fail(f"schema: at {_names(current)}, behind {_names(migrations.heads())}: run migrate")
+    if missing := missing_columns(settings):
+        fail(f"schema: the models have what it lacks, make a migration: {', '.join(missing)}")
     typer.echo(f"schema: up to date, at {_names(current)}")
 
 

@@ -45,6 +45,6 @@ async def seed(
 
 async def _has_rows(uow: UnitOfWork) -> bool:
     for table in Base.metadata.sorted_tables:
-        if (await uow.session.execute(select(table.c[0]).limit(1))).first() is not None:
+        if (await uow.execute(select(table.c[0]).limit(1))).first() is not None:
             return True
     return False

@@ -45,6 +45,6 @@ def seed(
 
 def _has_rows(uow: UnitOfWork) -> bool:
     for table in Base.metadata.sorted_tables:
-        if uow.session.execute(select(table.c[0]).limit(1)).first() is not None:
+        if uow.execute(select(table.c[0]).limit(1)).first() is not None:
             return True
     return False

@@ -58,7 +58,7 @@ class TaskRepository(Repository[Task]):
             yield Task.name.icontains(wanted.name_contains, autoescape=True)
         if wanted.tag is not None:
             # Not by the text of the JSON: a tag may hold what stands between two others.
-            yield holds(self.session.get_bind().dialect.name, Task.tags, wanted.tag)
+            yield holds(self.dialect, Task.tags, wanted.tag)
         if wanted.created_after is not None:
             yield Task.created_at > wanted.created_after
         if wanted.created_before is not None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy import CursorResult, Executable
 
+from .adapters.tables import Tables
 from .engine import Database
 from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
+from .session import Session
 from .translation import translate
 
 logger = logging.getLogger(__name__)
@@ -26,21 +28,27 @@ class UnitOfWork:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._session: AsyncSession | None = None
-        self._after_commit: list[Callable[[], Awaitable[None]]] = []
+        self._session: Session | None = None
+        self._after_commit: list[Callable[[], None]] = []
 
     @property
-    def session(self) -> AsyncSession:
+    def session(self) -> Session:
         """The open session; repositories work on it."""
         if self._session is None:
-            raise RuntimeError("this unit of work is not open: use `async with`")
+            raise RuntimeError("this unit of work is not open: use `with`")
         return self._session
 
-    async def __aenter__(self) -> Self:
-        self._open(self._database.sessions)
+    @property
+    def db(self) -> Tables:
+        """PyDAL with the tables of all models, in the same transaction, until the block ends."""
+        self.flush()
+        return self.session.tables
+
+    def __enter__(self) -> Self:
+        self._open(read_only=False)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         error_type: type[BaseException] | None,
         error: BaseException | None,
@@ -48,41 +56,48 @@ class UnitOfWork:
     ) -> None:
         try:
             if error is None:
-                await self.commit()
+                self.commit()
             else:
-                await self._roll_back_quietly()
+                self._roll_back_quietly()
         finally:
-            await self._close()
+            self._close()
         if error is not None:
             _raise_translated(error)
 
-    @asynccontextmanager
-    async def read_only(self) -> AsyncIterator[Self]:
+    @contextmanager
+    def read_only(self) -> Iterator[Self]:
         """Open a block that only reads: no lock, no commit, and a write in it is an error."""
-        session = self._open(self._database.reading_sessions)
+        session = self._open(read_only=True)
         try:
             yield self
-            if session.new or session.dirty or session.deleted:
+            if session.entities.has_changes():
                 raise ReadOnlyError("This unit of work only reads: a change in it is not stored.")
         except Exception as error:
             _raise_translated(error)
             raise
         finally:
-            await self._close()
+            self._close()
 
-    async def flush(self) -> None:
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Send a statement as it is written, in the same transaction."""
+        self.flush()
+        return self.session.connection.execute(statement, parameters)
+
+    def flush(self) -> None:
         """Send the pending changes now, so that the database's objections come here."""
         try:
-            await self.session.flush()
+            self.session.entities.flush()
         except Exception as error:
             _raise_translated(error)
             raise
 
-    async def commit(self) -> None:
+    def commit(self) -> None:
         """Store what was done so far, then run the callbacks; the block goes on."""
-        await self.flush()
+        self.flush()
         try:
-            await self.session.commit()
+            self.session.commit()
         except Exception as error:
             if isinstance(translate(error), UnreachableError):
                 raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
@@ -91,34 +106,35 @@ class UnitOfWork:
         callbacks, self._after_commit = self._after_commit, []
         for callback in callbacks:
             try:
-                await callback()
+                callback()
             except Exception:
                 # The data is stored: the caller must not hear that the unit failed.
                 logger.exception("a callback failed after the commit")
 
-    async def rollback(self) -> None:
+    def rollback(self) -> None:
         """Undo what was done since the last commit; the block goes on."""
         self._after_commit.clear()
-        await self.session.rollback()
+        self.session.rollback()
+        self.session.read_again()
 
-    def after_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
+    def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this once the data is stored: for messages and mails that must not lie."""
         self._after_commit.append(callback)
 
-    def _open(self, sessions: async_sessionmaker[AsyncSession]) -> AsyncSession:
+    def _open(self, *, read_only: bool) -> Session:
         if self._session is not None:
             raise RuntimeError("this unit of work is open already: use one block, or another unit")
         self._after_commit.clear()
-        self._session = sessions()
+        self._session = Session(self._database, read_only=read_only)
         return self._session
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         session, self._session = self.session, None
-        await session.close()
+        session.close()
 
-    async def _roll_back_quietly(self) -> None:
+    def _roll_back_quietly(self) -> None:
         try:
-            await self.session.rollback()
+            self.session.rollback()
         except Exception:
             # The block's own error matters more than a connection that died with it.
             logger.warning("the rollback failed", exc_info=True)

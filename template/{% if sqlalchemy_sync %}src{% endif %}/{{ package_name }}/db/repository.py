@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Select,
+    TextClause,
     delete,
     func,
     insert,
@@ -31,7 +32,7 @@ from .pages import Page, decode_cursor, encode_cursor
 from .statements import Order, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
-Criterion = ColumnElement[bool]
+Criterion = ColumnElement[bool] | TextClause
 Row = SelectedRow[Any]
 
 BATCH = 1000
@@ -46,6 +47,11 @@ class Repository(Generic[Model]):
 
     def __init__(self, session: Session) -> None:
         self.session = session
+
+    @property
+    def dialect(self) -> str:
+        """Which kind of database it is, such as sqlite."""
+        return self.session.get_bind().dialect.name
 
     def query(self) -> Select[Model]:
         """Return the rows that exist for this repository; override it to hide some everywhere."""
@@ -172,11 +178,10 @@ class Repository(Generic[Model]):
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
     ) -> int:
         """Insert rows of the same columns, or update those whose key exists; return how many."""
-        dialect = self.session.get_bind().dialect.name
         stored = 0
         remaining = iter(rows)
         while batch := [dict(row) for row in islice(remaining, BATCH)]:
-            self.session.execute(upsert(dialect, self.model, list(batch[0]), key), batch)
+            self.session.execute(upsert(self.dialect, self.model, list(batch[0]), key), batch)
             stored += len(batch)
         return stored
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Executable, Result
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .engine import Database
 from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
@@ -26,21 +27,21 @@ class UnitOfWork:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._session: Session | None = None
-        self._after_commit: list[Callable[[], None]] = []
+        self._session: AsyncSession | None = None
+        self._after_commit: list[Callable[[], Awaitable[None]]] = []
 
     @property
-    def session(self) -> Session:
+    def session(self) -> AsyncSession:
         """The open session; repositories work on it."""
         if self._session is None:
-            raise RuntimeError("this unit of work is not open: use `with`")
+            raise RuntimeError("this unit of work is not open: use `async with`")
         return self._session
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         self._open(self._database.sessions)
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         error_type: type[BaseException] | None,
         error: BaseException | None,
@@ -48,16 +49,16 @@ class UnitOfWork:
     ) -> None:
         try:
             if error is None:
-                self.commit()
+                await self.commit()
             else:
-                self._roll_back_quietly()
+                await self._roll_back_quietly()
         finally:
-            self._close()
+            await self._close()
         if error is not None:
             _raise_translated(error)
 
-    @contextmanager
-    def read_only(self) -> Iterator[Self]:
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[Self]:
         """Open a block that only reads: no lock, no commit, and a write in it is an error."""
         session = self._open(self._database.reading_sessions)
         try:
@@ -68,21 +69,27 @@ class UnitOfWork:
             _raise_translated(error)
             raise
         finally:
-            self._close()
+            await self._close()
 
-    def flush(self) -> None:
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Result[Any]:
+        """Send a statement as it is written, in the same transaction."""
+        return await self.session.execute(statement, parameters)
+
+    async def flush(self) -> None:
         """Send the pending changes now, so that the database's objections come here."""
         try:
-            self.session.flush()
+            await self.session.flush()
         except Exception as error:
             _raise_translated(error)
             raise
 
-    def commit(self) -> None:
+    async def commit(self) -> None:
         """Store what was done so far, then run the callbacks; the block goes on."""
-        self.flush()
+        await self.flush()
         try:
-            self.session.commit()
+            await self.session.commit()
         except Exception as error:
             if isinstance(translate(error), UnreachableError):
                 raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
@@ -91,34 +98,34 @@ class UnitOfWork:
         callbacks, self._after_commit = self._after_commit, []
         for callback in callbacks:
             try:
-                callback()
+                await callback()
             except Exception:
                 # The data is stored: the caller must not hear that the unit failed.
                 logger.exception("a callback failed after the commit")
 
-    def rollback(self) -> None:
+    async def rollback(self) -> None:
         """Undo what was done since the last commit; the block goes on."""
         self._after_commit.clear()
-        self.session.rollback()
+        await self.session.rollback()
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
+    def after_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call this once the data is stored: for messages and mails that must not lie."""
         self._after_commit.append(callback)
 
-    def _open(self, sessions: sessionmaker[Session]) -> Session:
+    def _open(self, sessions: async_sessionmaker[AsyncSession]) -> AsyncSession:
         if self._session is not None:
             raise RuntimeError("this unit of work is open already: use one block, or another unit")
         self._after_commit.clear()
         self._session = sessions()
         return self._session
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         session, self._session = self.session, None
-        session.close()
+        await session.close()
 
-    def _roll_back_quietly(self) -> None:
+    async def _roll_back_quietly(self) -> None:
         try:
-            self.session.rollback()
+            await self.session.rollback()
         except Exception:
             # The block's own error matters more than a connection that died with it.
             logger.warning("the rollback failed", exc_info=True)

@@ -1,0 +1,137 @@
+"""One transaction: everything in the block is stored, or nothing is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Executable, Result
+from sqlalchemy.orm import Session, sessionmaker
+
+from .engine import Database
+from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
+from .translation import translate
+
+logger = logging.getLogger(__name__)
+
+
+class UnitOfWork:
+    """A session and its transaction; leaving the block commits, an exception rolls back.
+
+    One object serves one block at a time and any number of blocks one after another. An error of
+    the database leaves the block as one of `errors`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._session: Session | None = None
+        self._after_commit: list[Callable[[], None]] = []
+
+    @property
+    def session(self) -> Session:
+        """The open session; repositories work on it."""
+        if self._session is None:
+            raise RuntimeError("this unit of work is not open: use `with`")
+        return self._session
+
+    def __enter__(self) -> Self:
+        self._open(self._database.sessions)
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.commit()
+            else:
+                self._roll_back_quietly()
+        finally:
+            self._close()
+        if error is not None:
+            _raise_translated(error)
+
+    @contextmanager
+    def read_only(self) -> Iterator[Self]:
+        """Open a block that only reads: no lock, no commit, and a write in it is an error."""
+        session = self._open(self._database.reading_sessions)
+        try:
+            yield self
+            if session.new or session.dirty or session.deleted:
+                raise ReadOnlyError("This unit of work only reads: a change in it is not stored.")
+        except Exception as error:
+            _raise_translated(error)
+            raise
+        finally:
+            self._close()
+
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Result[Any]:
+        """Send a statement as it is written, in the same transaction."""
+        return self.session.execute(statement, parameters)
+
+    def flush(self) -> None:
+        """Send the pending changes now, so that the database's objections come here."""
+        try:
+            self.session.flush()
+        except Exception as error:
+            _raise_translated(error)
+            raise
+
+    def commit(self) -> None:
+        """Store what was done so far, then run the callbacks; the block goes on."""
+        self.flush()
+        try:
+            self.session.commit()
+        except Exception as error:
+            if isinstance(translate(error), UnreachableError):
+                raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
+            _raise_translated(error)
+            raise
+        callbacks, self._after_commit = self._after_commit, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                # The data is stored: the caller must not hear that the unit failed.
+                logger.exception("a callback failed after the commit")
+
+    def rollback(self) -> None:
+        """Undo what was done since the last commit; the block goes on."""
+        self._after_commit.clear()
+        self.session.rollback()
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once the data is stored: for messages and mails that must not lie."""
+        self._after_commit.append(callback)
+
+    def _open(self, sessions: sessionmaker[Session]) -> Session:
+        if self._session is not None:
+            raise RuntimeError("this unit of work is open already: use one block, or another unit")
+        self._after_commit.clear()
+        self._session = sessions()
+        return self._session
+
+    def _close(self) -> None:
+        session, self._session = self.session, None
+        session.close()
+
+    def _roll_back_quietly(self) -> None:
+        try:
+            self.session.rollback()
+        except Exception:
+            # The block's own error matters more than a connection that died with it.
+            logger.warning("the rollback failed", exc_info=True)
+
+
+def _raise_translated(error: BaseException) -> None:
+    translated = translate(error)
+    if translated is not None:
+        raise translated from error

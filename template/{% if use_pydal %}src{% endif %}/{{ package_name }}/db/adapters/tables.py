@@ -1,0 +1,105 @@
+"""PyDAL as a unit of work has it: tables, queries and rows, and no way to change the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+from pydal import DAL, Field
+from pydal.objects import Query
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+from .base import Lender, placeholder
+from .conversion import Converter, column_type
+
+
+class Tables(DAL):
+    """A DAL that changes no schema, and works on a connection only while it is lent one."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Tables:
+        # PyDAL would keep it for as long as this thread lives.
+        tables: Tables = object.__new__(cls)
+        tables._db_uid = ""
+        return tables
+
+    def __init__(self, converter: Converter) -> None:
+        name = converter.dialect.name
+        # It makes the adapter of this database known to PyDAL.
+        import_module(f".{name}", __package__)
+        super().__init__(
+            f"lent{name}://",
+            adapter_args={"converter": converter},
+            attempts=1,
+            check_reserved=None,
+            fake_migrate_all=True,
+            migrate=False,
+            migrate_enabled=False,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_"):
+                raise
+            known = ", ".join(self.tables)
+            raise AttributeError(
+                f"PyDAL knows no table {name}, because no model that is imported has it: name its"
+                f" repository in features/unit_of_work.py. It knows: {known}"
+            ) from None
+
+    def lend(self, lender: Lender | None) -> None:
+        """Work for a unit of work, or for nobody."""
+        self._adapter.lender = lender
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the values of the statements that were written until now."""
+        self._adapter.forget()
+
+    def mark(self, value: Any, type_: TypeEngine[Any] | None = None) -> str:
+        """Return what stands for a value in a piece of SQL."""
+        converting = None if type_ is None else column_type("string", type_)
+        mark: str = self._adapter.represent(value, converting)
+        return mark
+
+    @property
+    def dialect(self) -> Dialect:
+        """How SQLAlchemy speaks to the database, which it knows once it is connected."""
+        dialect: Dialect = self._adapter.connection.dialect
+        return dialect
+
+    @property
+    def converter(self) -> Converter:
+        """What converts values, as the models do."""
+        converter: Converter = self._adapter.converter
+        return converter
+
+    def has_tables(self, query: Query) -> bool:
+        """Tell whether PyDAL knows from a query alone which tables it is about."""
+        return bool(self._adapter.tables(query))
+
+    def insert_rows(self, table: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows with the values of these fields, sent with one statement."""
+        fields = [table[name] for name in names]
+        places = ",".join([placeholder(self.dialect)] * len(fields))
+        columns = ",".join(field._rname for field in fields)
+        command = self._adapter.dialect.insert(table._rname, columns, places).rstrip("; ")
+        encode = self.converter.encode
+        encoded = [
+            tuple(encode(value, field.type) for value, field in zip(row, fields, strict=True))
+            for row in rows
+        ]
+        self._adapter.execute_many(command, encoded)
+
+
+def row_value(
+    tables: Tables, fields: Sequence[Field], operator: str, values: Sequence[Any]
+) -> Query:
+    """Return a comparison of several fields at once, the first of which counts most."""
+    pairs = zip(values, fields, strict=True)
+    marks = ",".join(tables._adapter.represent(value, field.type) for value, field in pairs)
+    left = ",".join(field.sqlsafe for field in fields)
+    return Query(tables, f"({left}) {operator} ({marks})")
