@@ -9,6 +9,7 @@ DataLayerError
 ├── InvalidValueError        a value does not fit its column
 ├── InvalidCursorError       a page was asked for with a cursor that this service did not make
 ├── ReadOnlyError            a write was tried in a read-only unit of work
+├── SchemaExistsError        a migration makes a table or column that is there already
 └── UnavailableError         the database does not do what it is asked for, now or in time
     ├── BusyError            a lock, or room for a connection, was not free in time
     ├── UnreachableError     there is no connection, or it was lost
@@ -57,6 +58,10 @@ class ReadOnlyError(DataLayerError):
     """A write was tried in a read-only unit of work."""
 
 
+class SchemaExistsError(DataLayerError):
+    """A migration makes a table or column that is there already."""
+
+
 class UnavailableError(DataLayerError):
     """The database cannot do it now, or took too long; trying again may help."""
 
@@ -87,5 +92,10 @@ ORPHANED: Meaning = (
 )
 REFUSED: Meaning = (InvalidValueError, "A value is missing or refused by a check.")
 UNFIT: Meaning = (InvalidValueError, "A value does not fit its column.")
+EXISTS: Meaning = (
+    SchemaExistsError,
+    "The migration makes a table or column that is there already; "
+    "if the schema was made without migrations, adopt it: alembic stamp head.",
+)
 BEHIND: Meaning = (SchemaBehindError, "The schema is behind: migrations must run.")
 UNREACHABLE: Meaning = (UnreachableError, "The database cannot be reached.")

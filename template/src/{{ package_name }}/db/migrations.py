@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .backends import LANGUAGES
 from .engine import run_on_connection
-from .errors import SchemaBehindError, UnavailableError
+from .errors import SchemaBehindError, SchemaExistsError, UnavailableError
 from .reading import READ_ONLY
 from .runtime import run
 from .settings import DatabaseSettings, SettingsError
@@ -84,6 +84,9 @@ def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) ->
         run(run_on_connection, settings, partial(_migrate, metadata))
     except (UnavailableError, DBAPIError) as error:
         problem = error if isinstance(error, UnavailableError) else translate(error)
+        if isinstance(problem, SchemaExistsError):
+            failed = LANGUAGES[settings.url.get_backend_name()].FAILED
+            raise CommandError(f"{problem} {failed} ({settings.address})") from error
         # What else a migration runs into is a mistake in it, and needs the traceback.
         if not isinstance(problem, UnavailableError) or isinstance(problem, SchemaBehindError):
             error.add_note(LANGUAGES[settings.url.get_backend_name()].FAILED)

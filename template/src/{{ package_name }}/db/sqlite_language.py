@@ -14,6 +14,7 @@ from sqlalchemy.orm import QueryableAttribute
 from .backend import CompareDefaults
 from .errors import (
     BEHIND,
+    EXISTS,
     ORPHANED,
     REFUSED,
     TAKEN,
@@ -29,12 +30,14 @@ FAILED = "The migrations were undone, those before the one that failed too."
 
 # SQLite has no code of its own for these.
 _MISSING = re.compile(r"no such (table|column)|table \S+ has no column")
+_EXISTING = re.compile(r"(table|index) \S+ already exists|duplicate column name")
 
 _BUSY: Meaning = (BusyError, "The database is busy: another writer holds it.")
 
 # SQLite's primary result codes, and more exact ones of its constraints: sqlite.org/rescode.html.
 MEANINGS: Mapping[Any, Meaning] = {
     "missing": BEHIND,
+    "existing": EXISTS,
     sqlite3.SQLITE_CONSTRAINT_UNIQUE: TAKEN,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: TAKEN,
     sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: ORPHANED,
@@ -59,6 +62,8 @@ def code_of(error: BaseException) -> int | str | None:
         return "driver"
     if code == sqlite3.SQLITE_ERROR and _MISSING.match(str(error)):
         return "missing"
+    if code == sqlite3.SQLITE_ERROR and _EXISTING.match(str(error)):
+        return "existing"
     return code if code in MEANINGS else code & 0xFF
 
 

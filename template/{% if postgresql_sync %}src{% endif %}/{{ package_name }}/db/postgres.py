@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 DRIVER = "psycopg"
 RECYCLE = -1
+
+# Of a login that was refused libpq has no code, only what the server said, in its language.
+_REFUSALS = {
+    "3D000": re.compile(r"FATAL: +database .* does not exist"),
+    "28P01": re.compile(r"FATAL: +password authentication failed"),
+}
 
 
 class Connection(psycopg.Connection[Any]):
@@ -60,7 +67,12 @@ def connect(
     """Return a new connection."""
     known = dict(kwargs)
     deadline = known.pop("deadline")
-    connection = Connection.connect(*args, **known)
+    try:
+        connection = Connection.connect(*args, **known)
+    except psycopg.OperationalError as error:
+        codes = [code for code, words in _REFUSALS.items() if words.search(str(error))]
+        error.sqlstate = codes[0] if codes else None
+        raise
     connection.deadline = deadline
     return connection
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import QueryableAttribute
 from .backend import CompareDefaults
 from .errors import (
     BEHIND,
+    EXISTS,
     ORPHANED,
     REFUSED,
     TAKEN,
@@ -57,6 +58,7 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1044, 1045, 1130, 1698), _REFUSED_LOGIN),
     1049: (UnavailableError, "The database does not exist."),
     **dict.fromkeys((1054, 1146), BEHIND),
+    **dict.fromkeys((1050, 1060, 1061), EXISTS),
     **dict.fromkeys((1290, 1792, 1836), _NO_WRITES),
     # It shuts down, or ended this session.
     **dict.fromkeys((1053, 1927, 4031), UNREACHABLE),

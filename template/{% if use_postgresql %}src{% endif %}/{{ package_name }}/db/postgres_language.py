@@ -12,6 +12,7 @@ from sqlalchemy.orm import QueryableAttribute
 from .backend import CompareDefaults
 from .errors import (
     BEHIND,
+    EXISTS,
     ORPHANED,
     REFUSED,
     TAKEN,
@@ -47,6 +48,8 @@ MEANINGS: Mapping[Any, Meaning] = {
     "28": (UnavailableError, "The database refuses the credentials."),
     "42P01": BEHIND,
     "42703": BEHIND,
+    "42P07": EXISTS,
+    "42701": EXISTS,
     "3D000": (UnavailableError, "The database does not exist."),
     "25006": (ReadOnlyError, "The database accepts no writes here."),
     "outdated": (BusyError, "The schema has just changed; try again."),
