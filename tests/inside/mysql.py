@@ -234,6 +234,24 @@ async def test_a_row_that_others_refer_to_stays(thing_uow: ThingUnitOfWork) -> N
             await thing_uow.things.delete_where(Thing.id == parent.id)
 
 
+async def test_a_connection_that_is_dead_at_the_commit_is_reported(
+    thing_uow: ThingUnitOfWork, settings: Settings
+) -> None:
+    database = pooled(settings)
+    with pytest.raises(UnavailableError, match=r"reached|shutting down"):
+        async with ThingUnitOfWork(database) as uow:
+            uow.things.add(Thing(name="a"))
+            await uow.flush()
+            number = await uow.session.scalar(text("SELECT CONNECTION_ID()"))
+            async with thing_uow:
+                await thing_uow.session.execute(text(f"KILL {number}"))
+
+    assert database.engine.pool.checkedout() == 0
+    async with ThingUnitOfWork(database) as uow:
+        assert await uow.things.count() == 0
+    await database.dispose()
+
+
 async def test_a_commit_that_fails_leaves_nothing_to_the_next_unit(settings: Settings) -> None:
     database = Database(settings)
     engine = database.engine.sync_engine

@@ -65,7 +65,9 @@ class Session:
     def select(
         self, query: Query, fields: Sequence[Field], **options: Any
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the values of these fields, as the models have them."""
+        """Yield the values of these fields, as the models have them; raises ReadOnlyError."""
+        if self._read_only and options.get("for_update"):
+            raise ReadOnlyError("This unit of work only reads.")
         rows = self.tables(query).select(*fields, processor=_as_they_come, **options)
         decoders = [self._decoder(field) for field in fields]
         for row in rows:
