@@ -220,6 +220,59 @@ def test_both_document_the_same(renderer: Renderer, tmp_path: Path) -> None:
     assert documents["flask"] == documents["fastapi"]
 
 
+# A query with fields that may be named more than once, and a route that answers with them.
+LISTS = {
+    "fastapi": """
+from typing import Annotated
+from fastapi import Query
+
+@app.get("/tags")
+def show(query: Annotated[Tags, Query()]) -> Tags:
+    return query
+""",
+    "flask": """
+from shop.api.endpoint import endpoint
+
+@app.get("/tags")
+@endpoint(Tags)
+def show(query: Tags) -> Tags:
+    return query
+""",
+}
+TAGS = """
+import json
+from pydantic import BaseModel
+from shop.web.app import create_app
+
+class Tags(BaseModel):
+    all: list[str]
+    some: list[int] | None = None
+    one: str = ""
+
+app = create_app()
+"""
+
+
+def test_a_query_may_name_a_field_more_than_once(renderer: Renderer, tmp_path: Path) -> None:
+    found = {}
+    for web, client in CLIENTS.items():
+        chosen = ANSWERS | {"web": web}
+        project = Project(renderer.render(chosen), chosen, f"sqlite:///{tmp_path}/a.db")
+        ask = "".join(
+            f"print(json.dumps(client.get('/tags?{query}').json(), sort_keys=True))\n"
+            for query in (
+                "all=a",
+                "all=a&all=b&some=1&some=2&one=c&one=d",
+                "some=1",
+                "all=a&some=x",
+            )
+        )
+        found[web] = project.run_code(TAGS + LISTS[web] + client + ask).splitlines()
+
+    assert json.loads(found["flask"][1]) == {"all": ["a", "b"], "some": [1, 2], "one": "d"}
+    assert found["flask"] == found["fastapi"]
+
+
 def comparable(answer: list[Any]) -> list[Any]:
     """Return an answer without the ids and times that differ between any two databases."""
     status, headers, text = answer

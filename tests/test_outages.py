@@ -256,6 +256,8 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
         wait_until(lambda: server.terminate_connections("ours") == 1)
+        lost = "SELECT sessions_abandoned FROM pg_stat_database WHERE datname = 'ours'"
+        assert server.execute(lost) == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -166,13 +166,10 @@ def test_it_shuts_down_cleanly_when_interrupted(
         text=True,
     )
     wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/ready")[0] == 200, process)
-    assert (tmp_path / "a.db-wal").exists()
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert ended in output
     assert "Traceback" not in output
-    # The last connection that is closed takes the file's journal along.
-    assert not (tmp_path / "a.db-wal").exists()
 
 
 @EACH_DATABASE

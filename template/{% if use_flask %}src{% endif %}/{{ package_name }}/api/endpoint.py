@@ -39,7 +39,8 @@ class Endpoint:
     def __call__(self, **path: str) -> Response:
         """Answer the request that is being served."""
         result = self.view(**read_arguments(self.types, self.lists, path))
-        result, status = result if isinstance(result, tuple) else (result, self.status)
+        # A row of a database may be a kind of tuple too.
+        result, status = result if type(result) is tuple else (result, self.status)
         if self.returns is None:
             return Response(status=status, mimetype=MEDIA_TYPE)
         checked = self.returns.validate_python(result, from_attributes=True)
