@@ -16,7 +16,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 from projects import Project, ask, wait_until
-from rendering import SESSIONS, Renderer
+from rendering import LAYERS, LAYERS_LATER, Renderer, answers_of
 from servers import FragileServer, fragile_server
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -40,16 +40,16 @@ async def main(database):
     uow, other = UnitOfWork(database), UnitOfWork(database)
     try:
         async with uow:
-            await uow.session.execute(SLEEP)
+            await uow.execute(SLEEP)
     except UnavailableError as error:
         print("slow:", error)
     try:
         async with uow:
-            await uow.session.execute(text("SELECT 1"))
+            await uow.execute(text("SELECT 1"))
             async with other.read_only():
-                while await other.session.scalar(OTHERS):
+                while (await other.execute(OTHERS)).scalar():
                     pass
-            await uow.session.execute(text("SELECT 1"))
+            await uow.execute(text("SELECT 1"))
     except UnavailableError as error:
         print("idle:", error)
     print("checked out:", database.engine.pool.checkedout())
@@ -85,13 +85,13 @@ def migrated(
 
 @pytest.fixture
 def project(
-    renderer: Renderer, server: FragileServer, migrated: Path, sessions: str
+    renderer: Renderer, server: FragileServer, migrated: Path, layer: str
 ) -> Iterator[Project]:
     """A project on a database of its own."""
-    server.execute(f"CREATE DATABASE {sessions} TEMPLATE migrated")
-    answers = ANSWERS | {"sessions": sessions}
-    yield Project(renderer.render(answers), answers, server.url_of(sessions))
-    server.execute(f"DROP DATABASE {sessions} WITH (FORCE)")
+    server.execute(f"CREATE DATABASE {layer} TEMPLATE migrated")
+    answers = ANSWERS | answers_of(layer)
+    yield Project(renderer.render(answers), answers, server.url_of(layer))
+    server.execute(f"DROP DATABASE {layer} WITH (FORCE)")
 
 
 class Load:
@@ -135,9 +135,9 @@ def timed(url: str, body: object = None, method: str | None = None) -> tuple[int
     return *ask(url, body, method), time.monotonic() - began
 
 
-@SESSIONS
+@LAYERS
 def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, layer: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "4",
@@ -152,12 +152,12 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
         _, item = ask(f"{address}/items", {"name": "Lamp"})
         assert ask(f"{address}/items/{item['id']}")[0] == 200
 
-        assert server.terminate_connections(sessions) > 0
+        assert server.terminate_connections(layer) > 0
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
         with Load(address) as load:
             load.wait_for(200, 201)
-            assert server.terminate_connections(sessions) > 0
+            assert server.terminate_connections(layer) > 0
             load.wait_for(200, 201)
             with server.killed():
                 load.wait_for(503)
@@ -207,9 +207,9 @@ def waiting(server: FragileServer, project: Project) -> int:
     return len(server.execute(query, project.url.rpartition("/")[2]))
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_what_runs(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, layer: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "1",
@@ -240,12 +240,12 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         status, changed = change.result()
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
-        wait_until(lambda: server.terminate_connections(sessions) == 1)
+        wait_until(lambda: server.terminate_connections(layer) == 1)
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_after_a_column_was_changed_the_second_try_succeeds(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, layer: str
 ) -> None:
     with project.serve(DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="0") as address:
         _, item = ask(f"{address}/items", {"name": "Lamp"})
@@ -258,12 +258,12 @@ def test_after_a_column_was_changed_the_second_try_succeeds(
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_the_server_ends_what_takes_too_long_except_in_migrations(
-    project: Project, sessions: str
+    project: Project, layer: str
 ) -> None:
     script = LIMITS
-    if sessions == "sync":
+    if layer != "async":
         script = script.replace("async ", "").replace("await ", "")
     limits = {"DATABASE_STATEMENT_TIMEOUT": "0.3", "DATABASE_CONNECT_TIMEOUT": "1"}
     done = project.run_code(script, **limits)
@@ -275,12 +275,12 @@ def test_the_server_ends_what_takes_too_long_except_in_migrations(
     ]
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_a_writer_elsewhere_makes_writes_wait_and_nothing_else(
-    renderer: Renderer, migrated: Path, tmp_path: Path, sessions: str
+    renderer: Renderer, migrated: Path, tmp_path: Path, layer: str
 ) -> None:
     path = shutil.copy(migrated, tmp_path / "shop.db")
-    answers = ANSWERS | {"sessions": sessions}
+    answers = ANSWERS | answers_of(layer)
     project = Project(renderer.render(answers), answers, f"sqlite:///{path}")
     with (
         project.serve(DATABASE_LOCK_TIMEOUT="2") as address,
