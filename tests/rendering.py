@@ -78,7 +78,7 @@ def combinations() -> list[dict[str, Any]]:
 
 def is_possible(answers: Answers) -> bool:
     """Tell whether these answers can be given together."""
-    return answers["runtime"] == "sqlalchemy" or answers["sessions"] == "sync"
+    return bool(answers["runtime"] == "sqlalchemy" or answers["sessions"] == "sync")
 
 
 # A project with all examples, which takes a URL of either database.

@@ -114,12 +114,8 @@ def test_every_type_is_the_same_in_both_layers(empty: Settings, uow: UnitOfWork)
 def test_nothing_is_null_in_both_layers(thing_uow: ThingUnitOfWork) -> None:
     with thing_uow:
         define(thing_uow.db, table_of(Thing)).insert(name="a")
-        thing = thing_uow.things.first(
-            Thing.price.is_(None),
-            Thing.seen_at.is_(None),
-            Thing.data.is_(None),
-            ~(Thing.amount != 0),
-        )
+        absent = [Thing.price.is_(None), Thing.seen_at.is_(None), Thing.data.is_(None)]
+        thing = thing_uow.things.first(*absent, ~(Thing.amount != 0))
         assert thing is not None
         assert (thing.price, thing.seen_at, thing.colour, thing.data) == (None,) * 4
 
