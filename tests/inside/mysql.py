@@ -109,6 +109,18 @@ async def test_work_at_once_loses_nothing_although_it_has_read_before(settings: 
     await database.dispose()
 
 
+async def test_what_others_commit_is_seen_in_the_same_unit(
+    thing_uow: ThingUnitOfWork, settings: Settings
+) -> None:
+    database = pooled(settings)
+    async with thing_uow:
+        assert await thing_uow.things.count() == 0
+        async with ThingUnitOfWork(database) as other:
+            other.things.add(Thing(name="a"))
+        assert await thing_uow.things.count() == 1
+    await database.dispose()
+
+
 async def test_what_waits_in_vain_for_a_lock_undoes_the_whole_unit(
     thing_uow: ThingUnitOfWork, settings: Settings
 ) -> None:
