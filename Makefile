@@ -36,8 +36,8 @@ sync: setup            ## write the sync twins of the async overlays anew
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py
 
-services:              ## install what some tests need beside Python: pgbouncer
-	@tools/install_pgbouncer
+services:              ## install what some tests need beside Python: pgbouncer, MariaDB
+	@tools/install_services
 
 .venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))
 	$(UV) venv --quiet --allow-existing

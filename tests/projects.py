@@ -212,8 +212,11 @@ class Served:
         return output
 
 
-def run_inside(project: Project, name: str) -> None:
-    """Run tests of ours with those of a project; for sync sessions they are rewritten first."""
+def run_inside(project: Project, name: str, only: str = "") -> None:
+    """Run tests of ours with those of a project; for sync sessions they are rewritten first.
+
+    Those whose name holds `only`, an expression of pytest.
+    """
     sessions = project.answers["sessions"]
     text = (INSIDE / f"{name}.py").read_text()
     if sessions == "sync":
@@ -230,7 +233,7 @@ def run_inside(project: Project, name: str) -> None:
         # They are SQLAlchemy's session's.
         options += ["-k", "not savepoint"]
 
-    output = project.run("pytest", *options, str(target))
+    output = project.run("pytest", *options, "-k", only, str(target))
 
     assert "skipped" not in output
 

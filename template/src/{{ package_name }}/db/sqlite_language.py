@@ -16,6 +16,7 @@ from .errors import BEHIND, ORPHANED, REFUSED, TAKEN, Meaning, ReadOnlyError, Un
 
 READING: dict[str, Any] = {}
 COMPARE_DEFAULTS: CompareDefaults = True
+FAILED = "The migrations were undone, those before the one that failed too."
 
 # SQLite has no code of its own for these.
 _MISSING = re.compile(r"no such (table|column)|table \S+ has no column")

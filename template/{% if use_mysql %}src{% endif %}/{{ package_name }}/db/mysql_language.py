@@ -28,6 +28,10 @@ from .mysql_dialect import defaults_differ
 # Switching to autocommit and back would take more round trips than it saves.
 READING: dict[str, Any] = {}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+FAILED = (
+    "MySQL cannot take back what alters the schema. What it did before is still there: "
+    "undo that by hand before the migration runs again."
+)
 
 _STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
 _BUSY: Meaning = (UnavailableError, "The database is busy: a lock was not free in time.")

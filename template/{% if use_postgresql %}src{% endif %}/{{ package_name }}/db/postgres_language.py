@@ -27,6 +27,7 @@ from .errors import (
 # One SELECT needs no BEGIN and COMMIT around it: two round trips less.
 READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 COMPARE_DEFAULTS: CompareDefaults = True
+FAILED = "The migration that failed was undone; what came before it stays."
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {

@@ -66,6 +66,8 @@ class Session:
         self, query: Query, fields: Sequence[Field], **options: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Yield the values of these fields, as the models have them."""
+        if self._read_only and options.get("for_update"):
+            raise ReadOnlyError("This unit of work only reads.")
         rows = self.tables(query).select(*fields, processor=_as_they_come, **options)
         decoders = [self._decoder(field) for field in fields]
         for row in rows:
@@ -120,7 +122,9 @@ class Session:
 
 def _only_reads(sql: str) -> bool:
     word = sql.lstrip("( ").partition(" ")[0].upper()
-    return word == "SELECT" or (word == "WITH" and not _WRITES.search(sql.upper()))
+    if word == "SELECT":
+        return not sql.rstrip().upper().endswith(" FOR UPDATE")
+    return word == "WITH" and not _WRITES.search(sql.upper())
 
 
 def _as_they_come(rows: Any, fields: Any, colnames: Any, cacheable: bool) -> Any:
