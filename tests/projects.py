@@ -229,6 +229,9 @@ def run_inside(project: Project, name: str, only: str = "") -> None:
     shutil.copy(INSIDE / f"at_once_{sessions}.py", project.folder / "tests" / "at_once.py")
     plugins = ["no:cacheprovider", "no:randomly", *(["no:asyncio"] if sessions == "sync" else [])]
     options = [option for plugin in plugins for option in ("-p", plugin)]
+    if project.answers.get("runtime") == "pydal":
+        # They are SQLAlchemy's session's.
+        options += ["-k", "not savepoint"]
 
     output = project.run("pytest", *options, "-k", only, str(target))
 

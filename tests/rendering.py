@@ -51,6 +51,16 @@ SPREAD: dict[str, Sequence[Any]] = {
 LATER = pytest.mark.lanes
 # The sync twin of a data layer is generated from the async one, and runs on other drivers.
 SESSIONS = pytest.mark.parametrize("sessions", ["async", pytest.param("sync", marks=LATER)])
+# PyDAL's data layer is code of its own, on the same drivers as the sync one.
+LAYERS = pytest.mark.parametrize("layer", ["async", pytest.param("sync", marks=LATER), "pydal"])
+LAYERS_LATER = pytest.mark.parametrize(
+    "layer", ["async", *(pytest.param(layer, marks=LATER) for layer in ("sync", "pydal"))]
+)
+
+
+def answers_of(layer: str) -> dict[str, str]:
+    """Return the answers that give a project this data layer."""
+    return {"sessions": "sync", "runtime": "pydal"} if layer == "pydal" else {"sessions": layer}
 
 
 def combinations() -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from projects import Project, postgres_database, project_at, run_inside
-from rendering import EVERYTHING, SESSIONS, Renderer
+from rendering import EVERYTHING, LAYERS, SESSIONS, Renderer, answers_of
 
 # Migrates each of the databases, repairs the last migration, and migrates each once more. Prints
 # the exit statuses, with the revisions and tables that are there after each.
@@ -54,11 +54,11 @@ CONCURRENTLY = """with op.get_context().autocommit_block():
         op.create_index("ix_late", "one", ["id"], postgresql_concurrently=True)"""
 
 
-@SESSIONS
+@LAYERS
 def test_a_unit_of_work_is_stored_whole_or_not_at_all(
-    renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
+    renderer: Renderer, tmp_path: Path, layer: str, postgres_url: str
 ) -> None:
-    answers = EVERYTHING | {"sessions": sessions}
+    answers = EVERYTHING | answers_of(layer)
     run_inside(project_at(renderer, tmp_path, "", answers), "atomicity")
 
 

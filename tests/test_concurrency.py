@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 from projects import Project, postgres_database, project_at, run_inside
-from rendering import EVERYTHING, LATER, SESSIONS, Renderer
+from rendering import EVERYTHING, LATER, LAYERS, SESSIONS, Renderer, answers_of
 
 PROCESSES = 4
 ROUNDS = 3
@@ -83,11 +83,11 @@ def downgrade():
 """
 
 
-@SESSIONS
+@LAYERS
 def test_work_at_once_loses_nothing(
-    renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
+    renderer: Renderer, tmp_path: Path, layer: str, postgres_url: str
 ) -> None:
-    answers = EVERYTHING | {"sessions": sessions}
+    answers = EVERYTHING | answers_of(layer)
     run_inside(project_at(renderer, tmp_path, "", answers), "concurrency")
 
 

@@ -11,27 +11,6 @@ import pytest
 from projects import Project, ask
 from rendering import Renderer, named_answers
 
-# What the document types into a Python shell, without any web framework.
-SHELL = """
-from darwin.db.engine import Database
-from darwin.features.accounts.service import create_user, get_user_by_email, update_user
-from darwin.features.unit_of_work import UnitOfWork
-from darwin.settings import Settings
-
-uow = UnitOfWork(Database(Settings.load()))
-user = create_user(
-    uow, email="test@example.com", password="correct horse", full_name="Ada", role="viewer"
-)
-found = get_user_by_email(uow, "Test@example.com")
-assert found is not None
-assert (found.id, found.full_name, found.role) == (user.id, "Ada", "viewer")
-assert "correct" not in found.hashed_password
-changed = update_user(uow, user.id, {"full_name": "Updated Name"})
-assert changed.updated_at > user.created_at
-with uow.read_only():
-    rows = uow.db(uow.db.users).select()
-    print(len(rows), rows.first().full_name, rows.first().email)
-"""
 # A table that the application does not have yet, and a function that stores a row of it.
 NEW_MODEL = '''
 
@@ -76,12 +55,6 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, old
     path.write_text(text.replace(old, new))
-
-
-def test_a_plain_shell_is_enough(darwin: Project) -> None:
-    darwin.run_each("alembic upgrade head")
-
-    assert darwin.run_code(SHELL) == "1 Updated Name test@example.com\n"
 
 
 def test_a_new_column_and_a_new_table_need_a_model_and_a_migration_only(darwin: Project) -> None:

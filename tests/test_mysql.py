@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -156,6 +157,20 @@ def test_one_schema_serves_whatever_the_url_calls_the_server(
             " AND TABLE_NAME = 'items' AND COLUMN_NAME = 'id'",
         )
         assert kind == ("char(32)",)
+
+
+def test_the_schema_is_written_as_mysql_itself_demands(renderer: Renderer) -> None:
+    """MariaDB is less strict: it takes a default of less precision, and one of a text as it is."""
+    answers = ANSWERS | {"sessions": "sync"}
+    project = Project(renderer.render(answers), answers, "mysql://nobody@127.0.0.1:1/none")
+
+    written = project.run_each("alembic upgrade head --sql")
+
+    assert written.count("CREATE TABLE") == written.count("COLLATE utf8mb4_bin") == 6
+    assert "DEFAULT CURRENT_TIMESTAMP(6)" in written
+    assert not re.search(r"DATETIME(?!\(6\))|CURRENT_TIMESTAMP(?!\(6\))", written)
+    assert "LONGTEXT NOT NULL DEFAULT ('[]')" in written
+    assert "UUID" not in written
 
 
 WRONG = [

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from projects import project_at, run_inside
-from rendering import EVERYTHING, LATER, Renderer
+from rendering import EVERYTHING, LATER, Renderer, answers_of
 
 
 @LATER
-@pytest.mark.parametrize("sessions", ["async", "sync"])
+@pytest.mark.parametrize("layer", ["async", "sync", "pydal"])
 def test_odd_data_is_all_right(
-    renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str
+    renderer: Renderer, tmp_path: Path, layer: str, postgres_url: str
 ) -> None:
-    run_inside(project_at(renderer, tmp_path, "", EVERYTHING | {"sessions": sessions}), "odd_data")
+    run_inside(project_at(renderer, tmp_path, "", EVERYTHING | answers_of(layer)), "odd_data")

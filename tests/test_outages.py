@@ -17,7 +17,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 from projects import Project, ask, wait_until
-from rendering import LATER, SESSIONS, Renderer
+from rendering import LATER, LAYERS_LATER, Renderer, answers_of
 from servers import FragileServer, fragile_server
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -41,16 +41,16 @@ async def main(database):
     uow, other = UnitOfWork(database), UnitOfWork(database)
     try:
         async with uow:
-            await uow.session.execute(SLEEP)
+            await uow.execute(SLEEP)
     except UnavailableError as error:
         print("slow:", error)
     try:
         async with uow:
-            await uow.session.execute(text("SELECT 1"))
+            await uow.execute(text("SELECT 1"))
             async with other.read_only():
-                while await other.session.scalar(OTHERS):
+                while (await other.execute(OTHERS)).scalar():
                     pass
-            await uow.session.execute(text("SELECT 1"))
+            await uow.execute(text("SELECT 1"))
     except UnavailableError as error:
         print("idle:", error)
     print("checked out:", database.engine.pool.checkedout())
@@ -62,11 +62,12 @@ print("a migration slept")
 """
 
 # How each kind of project is served, and what its server logs when it is told to stop.
-SERVED = ("sessions", "web", "stopping")
+SERVED = ("layer", "web", "stopping")
 FASTAPI = [
     ("async", "fastapi", "Shutting down"),
     pytest.param("sync", "fastapi", "Shutting down", marks=LATER),
 ]
+PYDAL = ("pydal", "fastapi", "Shutting down")
 FLASK = ("sync", "flask", "Handling signal: term")
 
 # An answer that does not depend on the database is there at once; this allows for a busy machine.
@@ -94,13 +95,13 @@ def migrated(
 
 @pytest.fixture
 def project(
-    renderer: Renderer, server: FragileServer, migrated: Path, sessions: str, web: str
+    renderer: Renderer, server: FragileServer, migrated: Path, layer: str, web: str
 ) -> Iterator[Project]:
     """A project on a database of its own."""
-    server.execute("CREATE DATABASE ours TEMPLATE migrated")
-    answers = ANSWERS | {"sessions": sessions, "web": web}
-    yield Project(renderer.render(answers), answers, server.url_of("ours"))
-    server.execute("DROP DATABASE ours WITH (FORCE)")
+    server.execute(f"CREATE DATABASE {layer} TEMPLATE migrated")
+    answers = ANSWERS | answers_of(layer) | {"web": web}
+    yield Project(renderer.render(answers), answers, server.url_of(layer))
+    server.execute(f"DROP DATABASE {layer} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -150,9 +151,9 @@ def timed(url: str, body: object = None, method: str | None = None) -> tuple[int
     return *ask(url, body, method), time.monotonic() - began
 
 
-@pytest.mark.parametrize(SERVED, [*FASTAPI, pytest.param(*FLASK, marks=LATER)])
+@pytest.mark.parametrize(SERVED, [*FASTAPI, PYDAL, pytest.param(*FLASK, marks=LATER)])
 def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server(
-    project: Project, server: FragileServer, stopping: str
+    project: Project, server: FragileServer, layer: str, stopping: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "4",
@@ -167,12 +168,12 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
         _, item = ask(f"{address}/items", {"name": "Lamp"})
         assert ask(f"{address}/items/{item['id']}")[0] == 200
 
-        assert server.terminate_connections("ours") > 0
+        assert server.terminate_connections(layer) > 0
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
         with Load(address) as load:
             load.wait_for(200, 201)
-            assert server.terminate_connections("ours") > 0
+            assert server.terminate_connections(layer) > 0
             load.wait_for(200, 201)
             with server.killed():
                 load.wait_for(503)
@@ -222,9 +223,9 @@ def waiting(server: FragileServer, project: Project) -> int:
     return len(server.execute(query, project.url.rpartition("/")[2]))
 
 
-@pytest.mark.parametrize(SERVED, [*FASTAPI, FLASK])
+@pytest.mark.parametrize(SERVED, [*FASTAPI, pytest.param(*PYDAL, marks=LATER), FLASK])
 def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_what_runs(
-    project: Project, server: FragileServer, stopping: str
+    project: Project, server: FragileServer, layer: str, stopping: str
 ) -> None:
     settings = {
         "DATABASE_POOL_SIZE": "1",
@@ -255,13 +256,13 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         status, changed = change.result()
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
-        wait_until(lambda: server.terminate_connections("ours") == 1)
-        lost = "SELECT sessions_abandoned FROM pg_stat_database WHERE datname = 'ours'"
-        assert server.execute(lost) == [(0,)]
+        wait_until(lambda: server.terminate_connections(layer) == 1)
+        lost = "SELECT sessions_abandoned FROM pg_stat_database WHERE datname = %s"
+        assert server.execute(lost, layer) == [(0,)]
 
 
 @pytest.mark.parametrize(
-    ("sessions", "web"), [("sync", "flask"), pytest.param("sync", "fastapi", marks=LATER)]
+    ("layer", "web"), [("sync", "flask"), pytest.param("sync", "fastapi", marks=LATER)]
 )
 def test_a_client_that_leaves_keeps_no_connection(project: Project, server: FragileServer) -> None:
     settings = {"DATABASE_POOL_SIZE": "1", "DATABASE_MAX_OVERFLOW": "0"}
@@ -282,9 +283,9 @@ def test_a_client_that_leaves_keeps_no_connection(project: Project, server: Frag
         assert ask(f"{address}/items", {"name": "Chair"})[0] == 201
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_after_a_column_was_changed_the_second_try_succeeds(
-    project: Project, server: FragileServer, sessions: str
+    project: Project, server: FragileServer, layer: str
 ) -> None:
     with project.serve(DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="0") as address:
         _, item = ask(f"{address}/items", {"name": "Lamp"})
@@ -297,29 +298,29 @@ def test_after_a_column_was_changed_the_second_try_succeeds(
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_the_server_ends_what_takes_too_long_except_in_migrations(
-    project: Project, sessions: str
+    project: Project, layer: str
 ) -> None:
     script = LIMITS
-    if sessions == "sync":
+    if layer != "async":
         script = script.replace("async ", "").replace("await ", "")
     limits = {"DATABASE_STATEMENT_TIMEOUT": "0.3", "DATABASE_CONNECT_TIMEOUT": "1"}
     done = project.run_code(script, **limits)
     assert done.splitlines() == [
-        "slow: The database took too long or is shutting down.",
+        "slow: The database took too long.",
         "idle: The database cannot be reached.",
         "checked out: 0",
         "a migration slept",
     ]
 
 
-@SESSIONS
+@LAYERS_LATER
 def test_a_writer_elsewhere_makes_writes_wait_and_nothing_else(
-    renderer: Renderer, migrated: Path, tmp_path: Path, sessions: str
+    renderer: Renderer, migrated: Path, tmp_path: Path, layer: str
 ) -> None:
     path = shutil.copy(migrated, tmp_path / "shop.db")
-    answers = ANSWERS | {"sessions": sessions}
+    answers = ANSWERS | answers_of(layer)
     project = Project(renderer.render(answers), answers, f"sqlite:///{path}")
     with (
         project.serve(DATABASE_LOCK_TIMEOUT="2") as address,

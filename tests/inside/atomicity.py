@@ -56,19 +56,19 @@ async def test_a_commit_that_fails_surfaces_and_runs_no_callback(settings: Setti
         mails.append("sent")
 
     async with uow:
-        await uow.session.execute(text(PAIRS))
+        await uow.execute(text(PAIRS))
     with pytest.raises(ReferenceMissingError):
         async with uow:
             uow.things.add(Thing(name="a"))
             uow.after_commit(send)
-            await uow.session.execute(text("INSERT INTO pairs VALUES (1, 2)"))
+            await uow.execute(text("INSERT INTO pairs VALUES (1, 2)"))
             await uow.flush()
 
     await check_that_nothing_is_stored(database)
     async with uow:
-        await uow.session.execute(text("INSERT INTO pairs VALUES (1, 2), (2, 1)"))
+        await uow.execute(text("INSERT INTO pairs VALUES (1, 2), (2, 1)"))
     async with uow:
-        await uow.session.execute(text("DROP TABLE pairs"))
+        await uow.execute(text("DROP TABLE pairs"))
     assert mails == []
     await database.dispose()
 
@@ -88,7 +88,7 @@ async def test_a_conflict_found_at_the_commit_undoes_the_later_unit(settings: Se
         async with first, second:
             for each, row in zip((first, second), rows, strict=True):
                 serializable = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"
-                await each.session.execute(text(serializable))
+                await each.execute(text(serializable))
                 assert await each.things.count(Thing.amount == 1) == 2
                 (await each.things.get_one(row.id)).amount = 0
                 each.after_commit(send)
@@ -102,9 +102,9 @@ async def test_a_conflict_found_at_the_commit_undoes_the_later_unit(settings: Se
 
 async def lose_the_connection(uow: ThingUnitOfWork, database: Database) -> None:
     """Let the server end the connection of this unit."""
-    number = await uow.session.scalar(text("SELECT pg_backend_pid()"))
+    number = (await uow.execute(text("SELECT pg_backend_pid()"))).scalar()
     async with ThingUnitOfWork(database) as other:
-        await other.session.execute(text(f"SELECT pg_terminate_backend({number}, 5000)"))
+        await other.execute(text(f"SELECT pg_terminate_backend({number}, 5000)"))
 
 
 @ON_POSTGRESQL

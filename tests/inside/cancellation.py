@@ -125,7 +125,7 @@ async def test_a_cancelled_query_ends_at_once_and_frees_what_it_held(settings: S
         async with asyncio.timeout(0.2), ThingUnitOfWork(database) as uow:
             uow.things.add(Thing(name="never stored"))
             await uow.flush()
-            await uow.session.execute(text(ENDLESS))
+            await uow.execute(text(ENDLESS))
 
     assert time.monotonic() - started < 5
     await check_that_nothing_is_left(database, other)

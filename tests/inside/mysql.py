@@ -38,7 +38,7 @@ async def test_every_table_has_its_own_characters_in_a_database_for_others(uow: 
         tables = (await uow.session.scalars(text("SHOW TABLES"))).all()
         assert {*Base.metadata.tables, "alembic_version", "things"} <= set(tables)
         for table in tables:
-            made = (await uow.session.execute(text(f"SHOW CREATE TABLE {table}"))).one()[1]
+            made = (await uow.execute(text(f"SHOW CREATE TABLE {table}"))).one()[1]
             assert "COLLATE=utf8mb4_bin" in made, made
             assert "latin1" not in made
 
@@ -71,7 +71,7 @@ async def test_a_moment_keeps_its_microseconds_whoever_writes_it(
     async with thing_uow:
         thing_uow.things.add(Thing(name="a", seen_at=MOMENT))
         other = "INSERT INTO things (id, name, amount) VALUES (:id, 'b', 0)"
-        await thing_uow.session.execute(text(other), {"id": uuid4().hex})
+        await thing_uow.execute(text(other), {"id": uuid4().hex})
     async with thing_uow.read_only():
         thing = await thing_uow.things.first(Thing.seen_at == MOMENT)
         assert thing is not None
@@ -79,7 +79,7 @@ async def test_a_moment_keeps_its_microseconds_whoever_writes_it(
         assert not await thing_uow.things.exists(Thing.seen_at < MOMENT)
         made = "SELECT COLUMN_TYPE, COLUMN_DEFAULT FROM information_schema.columns "
         made += "WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'created_at'"
-        defaults = {tuple(row) for row in await thing_uow.session.execute(text(made))}
+        defaults = {tuple(row) for row in await thing_uow.execute(text(made))}
         assert {(kind, default.lower()) for kind, default in defaults} == {
             ("datetime(6)", "current_timestamp(6)")
         }
@@ -106,6 +106,18 @@ async def test_work_at_once_loses_nothing_although_it_has_read_before(settings: 
 
     async with ThingUnitOfWork(database).read_only() as uow:
         assert (await uow.things.get_one(thing.id)).amount == 48
+    await database.dispose()
+
+
+async def test_what_others_commit_is_seen_in_the_same_unit(
+    thing_uow: ThingUnitOfWork, settings: Settings
+) -> None:
+    database = pooled(settings)
+    async with thing_uow:
+        assert await thing_uow.things.count() == 0
+        async with ThingUnitOfWork(database) as other:
+            other.things.add(Thing(name="a"))
+        assert await thing_uow.things.count() == 1
     await database.dispose()
 
 
@@ -147,8 +159,8 @@ async def test_of_two_that_wait_for_each_other_one_is_stale(settings: Settings) 
                 await uow.flush()
                 waited = time.monotonic() + 10
                 while orders and time.monotonic() < waited:
-                    await uow.session.execute(text("SELECT SLEEP(0.01)"))
-                await uow.session.execute(text("SELECT SLEEP(0.3)"))
+                    await uow.execute(text("SELECT SLEEP(0.01)"))
+                await uow.execute(text("SELECT SLEEP(0.3)"))
                 (await uow.things.get_one(things[second].id, for_update=True)).amount += 1
         except StaleError as error:
             stale.append(error)
@@ -168,7 +180,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(
     uow = ThingUnitOfWork(database)
     async with uow:
         id = await uow.session.scalar(text("SELECT CONNECTION_ID()"))
-        await uow.session.execute(text("SET SESSION wait_timeout = 1"))
+        await uow.execute(text("SET SESSION wait_timeout = 1"))
     known = text("SELECT count(*) FROM information_schema.processlist WHERE ID = :id")
     deadline = time.monotonic() + 30
     async with thing_uow.read_only():
@@ -186,7 +198,7 @@ async def test_a_statement_that_takes_too_long_is_ended(settings: Settings) -> N
     began = time.monotonic()
     with pytest.raises(UnavailableError, match="took too long"):
         async with ThingUnitOfWork(database) as uow:
-            await uow.session.execute(text("SELECT SLEEP(20)"))
+            await uow.execute(text("SELECT SLEEP(20)"))
     assert time.monotonic() - began < 5
     await database.dispose()
 
@@ -220,7 +232,7 @@ async def test_what_is_missing_means_that_migrations_must_run(
 ) -> None:
     with pytest.raises(SchemaBehindError):
         async with thing_uow.read_only():
-            await thing_uow.session.execute(text(query))
+            await thing_uow.execute(text(query))
 
 
 async def test_a_row_that_others_refer_to_stays(thing_uow: ThingUnitOfWork) -> None:
@@ -244,7 +256,7 @@ async def test_a_connection_that_is_dead_at_the_commit_is_reported(
             await uow.flush()
             number = await uow.session.scalar(text("SELECT CONNECTION_ID()"))
             async with thing_uow:
-                await thing_uow.session.execute(text(f"KILL {number}"))
+                await thing_uow.execute(text(f"KILL {number}"))
 
     assert database.engine.pool.checkedout() == 0
     async with ThingUnitOfWork(database) as uow:

@@ -55,7 +55,7 @@ async def test_decimals_of_eighteen_digits_add_up(thing_uow: ThingUnitOfWork) ->
         thing_uow.things.add_all(things)
 
     async with thing_uow.read_only():
-        total = await thing_uow.session.scalar(select(func.sum(Thing.price)))
+        total = (await thing_uow.execute(select(func.sum(Thing.price)))).scalar()
         assert total == sum(prices)
         assert [
             thing.price for thing in await thing_uow.things.list(order_by=Thing.price.desc())

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 # After so many seconds no other attempt begins: what waited for a lock has waited long enough.
-SECONDS = 5
+SECONDS = 3
 
 
 def is_transient(error: BaseException) -> bool:

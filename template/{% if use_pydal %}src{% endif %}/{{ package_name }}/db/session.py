@@ -122,7 +122,9 @@ class Session:
 
 def _only_reads(sql: str) -> bool:
     word = sql.lstrip("( ").partition(" ")[0].upper()
-    return word == "SELECT" or (word == "WITH" and not _WRITES.search(sql.upper()))
+    if word == "SELECT":
+        return not sql.rstrip().upper().endswith(" FOR UPDATE")
+    return word == "WITH" and not _WRITES.search(sql.upper())
 
 
 def _as_they_come(rows: Any, fields: Any, colnames: Any, cacheable: bool) -> Any:
