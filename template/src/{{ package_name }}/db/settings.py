@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from .prefix import PREFIX
 from .runtime import DRIVERS
 from .servers import SERVERS
 
@@ -40,7 +41,11 @@ class DatabaseSettings(BaseSettings):
     """How the database is reached; times are in seconds."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, hide_input_in_errors=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        validate_default=True,
     )
     # Connections kept open, and how many more may be opened under load.
     pools: ClassVar[dict[Environment, tuple[int, int]]] = {
@@ -66,7 +71,7 @@ class DatabaseSettings(BaseSettings):
         try:
             return cls.model_validate({})
         except ValidationError as error:
-            raise SettingsError(_describe(error, cls.model_config.get("env_prefix", ""))) from None
+            raise SettingsError(_describe(error, PREFIX)) from None
 
     @field_validator("environment", mode="before")
     @classmethod
