@@ -101,7 +101,7 @@ def add_a_feature(project: Path, answers: Answers) -> None:
         shutil.copytree(folder / "items", folder / "orders")
         for path in (folder / "orders").rglob("*.py"):
             # What a page holds is called items, whatever it is.
-            kept = r'(\["items"\]|"items":|\.items\(\)|\b(?:page|first|second|rest)\.items)'
+            kept = r'(\["items"\]|"items":|\.items\(\)|(?:\)|\b(?:page|first|second|rest))\.items)'
             text = re.sub(rf"{kept}|item", lambda found: found[1] or "order", path.read_text())
             path.write_text(text.replace("Item", "Order"))
     replace(
@@ -134,11 +134,11 @@ def change_a_model_and_the_chain(project: Path, answers: Answers) -> None:
         "    note: Mapped[str | None] = mapped_column(String(100))\n",
     )
     owned = "accounts" in answers["examples"]
-    (project / "migrations/versions/20270101_0000_orders.py").write_text(
-        MIGRATION.replace("OWNER_INDEX", OWNER_INDEX if owned else "").replace(
-            "OWNER", OWNER if owned else ""
-        )
-    )
+    text = MIGRATION.replace("OWNER_INDEX", OWNER_INDEX if owned else "")
+    text = text.replace("OWNER", OWNER if owned else "")
+    if "tasks" in answers["examples"]:
+        text = text.replace("\n\n\ndef downgrade", f"{WITHOUT_TASKS}\n\n\ndef downgrade") + TASKS
+    (project / "migrations/versions/20270101_0000_orders.py").write_text(text)
 
 
 def delete_an_example(project: Path, answers: Answers) -> None:
@@ -156,12 +156,15 @@ def delete_an_example(project: Path, answers: Answers) -> None:
             path.write_text(text)
 
 
+# Where the template says that its user's own lines belong.
+OWN = "# This service's own.\n"
+
+
 def change_requirements(project: Path, _: Answers) -> None:
     """Add one, and ask for a newer version of one of the template's."""
     path = project / "pyproject.toml"
-    anchor = "    # This service's own."
-    if anchor in path.read_text():
-        replace(path, f"({anchor}.*\n)", r'\1    "humanize>=4",\n    "pydantic>=2.13",\n')
+    if OWN.strip() in path.read_text():
+        replace(path, f"(    {OWN.strip()}.*\n)", r'\1    "humanize>=4",\n    "pydantic>=2.13",\n')
     else:
         replace(path, r'^(    "fastapi.*\n|    "alembic.*\n)', r'\1    "humanize>=4",\n')
     replace(path, r'^version = "0.1.0"', 'version = "3.2.1"')
@@ -170,7 +173,12 @@ def change_requirements(project: Path, _: Answers) -> None:
 
 def add_a_setting(project: Path, _: Answers) -> None:
     append(project / "src/shop/settings.py", '    greeting: str = "hello"\n')
-    append(project / ".env.example", "\n# How users are greeted.\n# GREETING=hello\n")
+    ours = "# How users are greeted.\n# GREETING=hello\n"
+    example = project / ".env.example"
+    if example.read_text().endswith(OWN):
+        append(example, ours)
+    else:
+        example.write_text(f"{ours}\n{example.read_text()}")
 
 
 def rewrite_the_readme(project: Path, _: Answers) -> None:
@@ -260,3 +268,9 @@ def downgrade() -> None:
     op.drop_column("items", "note")
     op.drop_table("orders")
 '''
+WITHOUT_TASKS = """
+    op.drop_table("task_events")
+    op.drop_table("tasks")"""
+TASKS = """    op.create_table("tasks", sa.Column("id", sa.Uuid(), primary_key=True))
+    op.create_table("task_events", sa.Column("id", sa.Uuid(), primary_key=True))
+"""

@@ -24,14 +24,14 @@ def main(feature: str) -> int:
     folder = found[0].parent
     wiring = sorted(folder.parent.glob("*.py"))
     doomed = [folder, ROOT / "tests" / "features" / feature]
-    if users := [*users_of(feature, doomed, wiring)]:
-        print(f"{feature} is used by {', '.join(users)}: remove that first.", file=sys.stderr)
-        return 1
     tables = [
         table
         for path in folder.rglob("*.py")
         for table in re.findall(r'__tablename__ = "(\w+)"', path.read_text(encoding="utf-8"))
     ]
+    if users := [*users_of(feature, tables, {*wiring}, doomed)]:
+        print(f"{feature} is used by {', '.join(users)}: remove that first.", file=sys.stderr)
+        return 1
     for path in wiring:
         path.write_text(without(feature, path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in doomed:
@@ -44,13 +44,16 @@ def main(feature: str) -> int:
     return 0
 
 
-def users_of(feature: str, doomed: list[Path], wiring: list[Path]) -> Iterator[str]:
-    """Yield the files elsewhere that import from the feature."""
-    imported = re.compile(rf"(?:features\.|from \.\.\.?){feature}\b")
+def users_of(
+    feature: str, tables: list[str], wiring: set[Path], doomed: list[Path]
+) -> Iterator[str]:
+    """Yield the files elsewhere that import from the feature, or refer to its tables."""
+    keys = "".join(rf'|ForeignKey\(\s*"{table}\.' for table in tables)
+    used = re.compile(rf"(?:features\.|from \.\.\.?){feature}\b{keys}")
     for path in sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py")]):
         if path in wiring or any(path.is_relative_to(folder) for folder in doomed):
             continue
-        if imported.search(path.read_text(encoding="utf-8")):
+        if used.search(path.read_text(encoding="utf-8")):
             yield str(path.relative_to(ROOT))
 
 
