@@ -100,7 +100,7 @@ def test_the_readmes_command_renders_the_newest_release(tmp_path: Path) -> None:
 
 def start_and_kill(folder: Path, changed: Path, wait: float, *arguments: str) -> None:
     """Kill Copier with all that it has started, some time after it begins to write."""
-    before = changed.read_bytes() if changed.exists() else None
+    before = state_of(changed)
     process = subprocess.Popen(
         [sys.executable, "-m", "copier", *arguments],
         cwd=folder,
@@ -108,14 +108,16 @@ def start_and_kill(folder: Path, changed: Path, wait: float, *arguments: str) ->
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while process.poll() is None:
-        if (changed.read_bytes() if changed.exists() else None) != before:
-            break
+    while process.poll() is None and state_of(changed) == before:
         time.sleep(0.002)
     time.sleep(wait)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def state_of(path: Path) -> bytes | bool:
+    return path.read_bytes() if path.is_file() else path.exists()
 
 
 def test_an_interrupted_update_can_be_undone(template: Path, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_an_interrupted_update_can_be_undone(template: Path, tmp_path: Path) -> 
         assert (project / ".env").exists()
     assert touched
     update(project, NEXT, python="3.14")
-    assert (project / "src/my_service/db/support.py").exists()
+    assert (project / "src/shop/db/support.py").exists()
     assert git(project, "ls-files", "--unmerged") == ""
 
 
