@@ -15,7 +15,7 @@ import yaml
 from edits import append, read
 from history import EVERYWHERE, NOW, history, render, update
 from projects import Project
-from rendering import Renderer, commit, git
+from rendering import LATER, Renderer, commit, git
 
 ALL: dict[str, Any] = {"package_name": "shop", **EVERYWHERE[0]}
 SMALL: dict[str, Any] = {"package_name": "shop", **EVERYWHERE[1], "env_prefix": ""}
@@ -85,6 +85,7 @@ def test_a_licence_that_is_given_up_goes(template: Path, tmp_path: Path) -> None
     assert not (project / "LICENSE").exists()
 
 
+@LATER
 def test_the_tests_pass_after_the_database_has_changed(
     template: Path, tmp_path: Path, postgres_url: str
 ) -> None:
