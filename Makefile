@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS = $(shell $(BIN)/python -c "import os; print(1 + (os.cpu_count() or 1))")
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test lanes faults check format sync front-door pin services
+.PHONY: setup demo test lanes faults check format sync front-door pin rendered services
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -36,6 +36,9 @@ sync: setup            ## write the sync twins of the async overlays anew
 
 front-door: setup      ## write cookiecutter's questions anew, from copier.yml
 	$(BIN)/python tools/front_door.py
+
+rendered: setup        ## render the default answers into .rendered/, to be browsed
+	@$(BIN)/python tools/rendered.py
 
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py

@@ -67,6 +67,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[2].partition("[")[0], 99))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many updates were made, and what they have lost."""
+    updates = {
+        (report.nodeid, *value): value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "update"
+    }
+    if updates:
+        versions, combinations, edits, conflicts, lost = zip(*updates.values(), strict=True)
+        terminalreporter.write_line(
+            f"updates: {len(updates)} of projects with {max(edits)} edits each, from"
+            f" {len(set(versions))} versions x {len(set(combinations))} combinations of answers;"
+            f" conflicts: {sum(conflicts)}, lost lines: {sum(lost)}"
+        )
+
+
 def load_server(name: str) -> ModuleType:
     """Return the module that starts a server for a project's tests."""
     spec = importlib.util.spec_from_file_location(f"rendered_{name}", SERVERS[name])

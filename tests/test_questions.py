@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
 import yaml
-from rendering import ROOT, Renderer, commit, git
+from rendering import ROOT, Renderer
 
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text())
 ASKED = [
@@ -158,85 +157,3 @@ def test_the_answers_file_holds_the_answers_and_nothing_computed(
 
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
     assert {name for name in answers if not name.startswith("_")} == set(ASKED)
-
-
-@pytest.fixture
-def template(renderer: Renderer, tmp_path: Path) -> Path:
-    """A template of its own, to release new versions of."""
-    folder = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", str(renderer.template), str(folder))
-    return folder
-
-
-def start(template: Path, folder: Path, **answers: Any) -> Path:
-    copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
-    git(folder, "init", "--quiet")
-    commit(folder, "start")
-    return folder
-
-
-def update(folder: Path, **answers: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        copier.run_update(
-            folder, data=answers, defaults=True, overwrite=True, quiet=True, unsafe=False
-        )
-
-
-def test_an_update_brings_ours_and_leaves_theirs(template: Path, tmp_path: Path) -> None:
-    project = start(template, tmp_path / "shop", package_name="shop", examples=["items"])
-    theirs = {
-        "src/shop/features/items/models.py": "# theirs\n",
-        "src/shop/settings.py": "# theirs\n",
-        "migrations/versions/20260101_0000_create_initial_tables.py": "# theirs\n",
-        "tests/features/items/test_service.py": "# theirs\n",
-        "README.md": "theirs\n",
-    }
-    for name, line in theirs.items():
-        (project / name).write_text((project / name).read_text() + line)
-    (project / "src/shop/features/items/seed.py").unlink()
-    pyproject = project / "pyproject.toml"
-    pyproject.write_text(
-        pyproject.read_text().replace("dependencies = [", 'dependencies = [\n    "humanize>=4",', 1)
-    )
-    commit(project, "ours now")
-    kept = {name: (project / name).read_text() for name in theirs}
-
-    changed = template / "template/src/{{ package_name }}/db/types.py"
-    changed.write_text(changed.read_text() + "\n\nNEW_IN_THIS_VERSION = True\n")
-    for path in (template / "template").rglob("models.py"):
-        path.write_text(path.read_text() + "# the template's\n")
-    commit(template, "improve")
-    git(template, "tag", "99.1.0")
-    update(project)
-
-    assert "NEW_IN_THIS_VERSION" in (project / "src/shop/db/types.py").read_text()
-    assert {name: (project / name).read_text() for name in theirs} == kept
-    assert not (project / "src/shop/features/items/seed.py").exists()
-    assert "humanize" in pyproject.read_text()
-    assert git(project, "ls-files", "--unmerged") == ""
-    assert not list(project.rglob("*.rej"))
-
-
-@pytest.mark.parametrize(("name", "value"), [("package_name", "store"), ("sessions", "sync")])
-def test_an_answer_that_cannot_change_is_refused_with_the_reason(
-    template: Path, tmp_path: Path, name: str, value: str
-) -> None:
-    project = start(template, tmp_path / "shop", package_name="shop", sessions="async")
-
-    with pytest.raises(ValueError, match=re.compile(f"{name}.*cannot", re.DOTALL)):
-        update(project, **{name: value})
-
-    assert git(project, "status", "--porcelain") == ""
-
-
-def test_another_database_can_be_chosen_later(template: Path, tmp_path: Path) -> None:
-    project = start(template, tmp_path / "shop", package_name="shop", database="sqlite")
-    git(template, "commit", "--quiet", "--allow-empty", "--message", "next")
-    git(template, "tag", "99.1.0")
-
-    update(project, database="postgresql")
-
-    assert "asyncpg" in (project / "pyproject.toml").read_text()
-    assert (project / "tests/postgres.py").exists()
-    assert git(project, "ls-files", "--unmerged") == ""

@@ -11,6 +11,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from .backends import ALIASES, CONNECTORS, BackendSettings
+from .prefix import PREFIX
 
 _NO_URL = (ArgumentError, ValueError)
 
@@ -31,7 +32,11 @@ class DatabaseSettings(BackendSettings):
     """How the database is reached; times are in seconds."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, hide_input_in_errors=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        validate_default=True,
     )
     # Connections kept open, and how many more may be opened under load.
     pools: ClassVar[dict[Environment, tuple[int, int]]] = {
@@ -54,7 +59,7 @@ class DatabaseSettings(BackendSettings):
         try:
             return cls.model_validate({})
         except ValidationError as error:
-            raise SettingsError(_describe(error, cls.model_config.get("env_prefix", ""))) from None
+            raise SettingsError(_describe(error, PREFIX)) from None
 
     @field_validator("environment", mode="before")
     @classmethod
