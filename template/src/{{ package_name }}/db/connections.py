@@ -19,7 +19,7 @@ from .errors import (
     InvalidValueError,
     UnavailableError,
     is_outdated,
-    translate_connect,
+    translate_driver,
 )
 from .reading import refuse_writes
 from .server import Server
@@ -51,7 +51,7 @@ def prepare(engine: Engine, settings: DatabaseSettings, *, for_migrations: bool 
                 return sqlite.connect(dialect, record, args, kwargs, for_migrations=for_migrations)
             return server.connect(dialect, args, kwargs)
         except Exception as error:
-            raise translate_connect(error) from error
+            raise translate_driver(error) from error
 
     @event.listens_for(engine, "handle_error")
     def name_unfit_values(context: ExceptionContext) -> None:

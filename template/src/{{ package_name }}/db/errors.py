@@ -107,10 +107,13 @@ def is_outdated(original: BaseException | None) -> bool:
     return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
-def translate_connect(error: Exception) -> DataLayerError:
-    """Return what it means that a connection could not be made, whatever the driver raised."""
+def translate_driver(error: Exception) -> DataLayerError:
+    """Return what an error means that a driver raised itself, as when it connects or copies."""
+    known: DataLayerError | None
     if isinstance(error, sqlite3.Error):
         known = _translate_sqlite(error)
+    elif isinstance(error, ValueError | OverflowError) or type(error).__name__ == "DataError":
+        known = InvalidValueError(_SQLSTATES["22"][1])
     else:
         known = _translate_sqlstate(getattr(error, "sqlstate", None) or "08")
     return known or UnavailableError("The database cannot be reached.")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Table
 
 
 class Server(Protocol):
     """How a driver is told what is wanted of a connection; times are in seconds."""
+
+    # Types of ours for which the driver takes and gives what the service sees, or its equal.
+    NATIVE: tuple[type[Any], ...]
+    # The execution options of a connection that sees the database as of one moment.
+    SNAPSHOT: dict[str, Any]
 
     def connect_args(
         self, session: dict[str, str], *, connect_timeout: int, deadline: float | None, pooled: bool
@@ -26,3 +32,6 @@ class Server(Protocol):
 
     def drop(self, connection: Any) -> None:
         """Close the connection without waiting for the server."""
+
+    def load(self, connection: Any, table: Table, names: Sequence[str], batches: Any) -> Any:
+        """Store rows in these columns, and let the numbers go on after them."""

@@ -61,10 +61,10 @@ class DatabaseSettings(BaseSettings):
     database_echo: bool = False
 
     @classmethod
-    def load(cls) -> Self:
-        """Return the settings of this process; raises SettingsError."""
+    def load(cls, **values: object) -> Self:
+        """Return the settings of this process, but for these values; raises SettingsError."""
         try:
-            return cls.model_validate({})
+            return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_describe(error, cls.model_config.get("env_prefix", ""))) from None
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import datetime
 from queue import Empty
 from threading import Event
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, Uuid, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.types import TypeEngine
+from uuid_utils import UUID
 
 from .reading import READ_ONLY
+from .types import UtcDateTime
 
 _SERVING = ("foreign_keys = ON", "synchronous = NORMAL")
 # Altering a table drops and renames it: with foreign keys on, its children would go with it.
@@ -102,6 +107,16 @@ def control_transactions(engine: Engine) -> None:
     ) -> None:
         if _ENDED in record.info:
             _end_without_waiting(dbapi_connection.driver_connection, record.info[_ENDED])
+
+
+def quick_decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return what reads a stored value as the type does, and quicker; None for most types."""
+    if isinstance(kind, UtcDateTime):
+        return lambda value: value and datetime.fromisoformat(f"{value}+00:00")
+    if isinstance(kind, Uuid) and kind.as_uuid:
+        # As good as uuid.UUID, except that it is never equal to one.
+        return lambda value: value and UUID(value)
+    return None
 
 
 def _end_without_waiting(driver: Any, ended: Event) -> None:

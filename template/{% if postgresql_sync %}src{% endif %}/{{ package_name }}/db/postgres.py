@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
-from sqlalchemy import Dialect
+from psycopg import sql
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy import Dialect, Integer, Table, func, select
+
+from .errors import translate_driver
+from .types import ExactDecimal, UtcDateTime
 
 
 class Connection(psycopg.Connection[Any]):
@@ -22,6 +28,12 @@ class Connection(psycopg.Connection[Any]):
             if error.sqlstate is None:
                 self.close()
             raise
+
+
+# What COPY and SELECT exchange with the driver is what the service sees, or equals it.
+NATIVE: tuple[type[Any], ...] = (UtcDateTime, ExactDecimal)
+SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_COPY_ERRORS = (psycopg.Error, OSError, ValueError, OverflowError)
 
 
 def connect_args(
@@ -54,3 +66,42 @@ def ping(dialect: Dialect, connection: Any, seconds: float) -> None:
 def drop(connection: Any) -> None:
     """Close the connection without waiting for the server."""
     connection.close()
+
+
+def load(
+    connection: SQLAlchemyConnection,
+    table: Table,
+    names: Sequence[str],
+    batches: Iterator[list[tuple[Any, ...]]],
+) -> None:
+    """Store rows in these columns with COPY, and let the sequences go on after them."""
+    connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
+    driver: Any = connection.connection.driver_connection
+    try:
+        _copy(driver, table, names, batches)
+    except _COPY_ERRORS as error:
+        raise translate_driver(error) from error
+    for column in table.columns:
+        if isinstance(column.type, Integer):
+            sequence = func.pg_get_serial_sequence(table.fullname, column.name)
+            highest = select(func.setval(sequence, func.max(column))).having(func.max(column) > 0)
+            connection.execute(highest)
+
+
+def _copy(
+    driver: psycopg.Connection[Any],
+    table: Table,
+    names: Sequence[str],
+    batches: Iterator[list[tuple[Any, ...]]],
+) -> None:
+    where = sql.Identifier(*filter(None, (table.schema, table.name)))
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    with driver.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
+        types = [column.type_code for column in cursor.description or ()]
+        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(where, columns)
+        with cursor.copy(into) as copy:
+            copy.set_types(types)
+            for rows in batches:
+                for row in rows:
+                    copy.write_row(row)
