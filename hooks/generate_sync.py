@@ -15,6 +15,7 @@ from pathlib import Path
 # Files written by hand in both overlays, as paths relative to the overlay folder: those where the
 # two differ by more than words (a lifespan, a timeout, anything that needs asyncio itself).
 HAND_WRITTEN = {
+    "{{ package_name }}/db/mysql.py",
     "{{ package_name }}/db/postgres.py",
     "{{ package_name }}/db/runtime.py",
     "{{ package_name }}/features/{% if use_accounts %}accounts{% endif %}/passwords.py",

@@ -47,9 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     postgres = load_postgres()
     try:
-        server = postgres.start_postgres()
-    except postgres.PostgresError as error:
-        os.environ["PLINTH_POSTGRES_ERROR"] = f"{error} ({postgres.HOW_TO_GET_POSTGRES})"
+        server = postgres.start()
+    except postgres.ServerError as error:
+        os.environ["PLINTH_POSTGRES_ERROR"] = f"{error} ({postgres.HOW_TO_GET})"
         return
     os.environ["TEST_POSTGRES_URL"] = server.url
     config.add_cleanup(server.stop)

@@ -27,7 +27,7 @@ Answers = Mapping[str, Any]
 
 # The answers that change what is rendered, and what can be chosen for each.
 AXES: dict[str, Sequence[Any]] = {
-    "database": ["postgresql", "sqlite"],
+    "database": ["postgresql", "mysql", "sqlite"],
     "sessions": ["async", "sync"],
     "web": ["fastapi", "none"],
     "examples": [
@@ -58,6 +58,9 @@ def combinations() -> list[dict[str, Any]]:
         answers = dict(zip(AXES, values, strict=True))
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
+        # Some reach both servers, whichever of them is the first.
+        others = {"postgresql": ["mysql"], "mysql": ["postgresql"], "sqlite": ["mysql"]}
+        answers["other_databases"] = others[answers["database"]] if number % 7 == 0 else []
         found.append(answers)
     return found
 

@@ -107,7 +107,7 @@ class FragileServer:
 @contextmanager
 def fragile_server() -> Iterator[FragileServer]:
     """Start a server, and leave nothing of it."""
-    with load_postgres().start_postgres() as started:
+    with load_postgres().start() as started:
         server = FragileServer(started.url)
         try:
             yield server

@@ -25,7 +25,7 @@ import importlib.util, os, subprocess, sys, time
 spec = importlib.util.spec_from_file_location("postgres", sys.argv[1])
 postgres = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(postgres)
-server = postgres.start_postgres()
+server = postgres.start()
 print(server.url, flush=True)
 if sys.argv[2] == "hold":
     time.sleep(60)
@@ -116,7 +116,7 @@ def write_program(path: Path, script: str) -> None:
 
 
 def test_a_server_answers_and_stopping_it_leaves_nothing(temporary: Path) -> None:
-    with postgres.start_postgres() as server:
+    with postgres.start() as server:
         footprint = Footprint.of(server.url)
         assert is_alive(footprint.supervisor)
         assert is_alive(footprint.postmaster)
@@ -127,14 +127,14 @@ def test_a_server_answers_and_stopping_it_leaves_nothing(temporary: Path) -> Non
 
 
 def test_a_frozen_server_is_stopped_too(temporary: Path) -> None:
-    with postgres.start_postgres() as server:
+    with postgres.start() as server:
         footprint = Footprint.of(server.url)
         os.kill(footprint.postmaster, signal.SIGSTOP)
     assert footprint.is_gone()
 
 
 def test_two_servers_live_side_by_side(temporary: Path) -> None:
-    with postgres.start_postgres() as first, postgres.start_postgres() as second:
+    with postgres.start() as first, postgres.start() as second:
         assert first.url != second.url
         first.stop()
         assert not Footprint.of(second.url).is_gone()
@@ -190,7 +190,7 @@ def test_root_copies_binaries_that_nobody_can_reach(
     shutil.copytree(f"{package}.libs", private / f"{package.name}.libs")
     monkeypatch.setenv("PG_BIN", str(installation / "bin"))
 
-    with postgres.start_postgres() as server:
+    with postgres.start() as server:
         footprint = Footprint.of(server.url)
         program = Path(f"/proc/{footprint.postmaster}/exe").readlink()
         assert program.is_relative_to(footprint.data.parent)
@@ -203,7 +203,7 @@ def test_root_avoids_a_temporary_folder_that_nobody_can_enter(
     temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary.chmod(0o700)
-    with postgres.start_postgres() as server:
+    with postgres.start() as server:
         footprint = Footprint.of(server.url)
         assert not footprint.data.is_relative_to(temporary)
     assert footprint.is_gone()
@@ -225,8 +225,8 @@ def test_the_newest_server_of_the_wheel_is_found_without_importing_it(
 
 def test_a_wrong_pg_bin_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_BIN", str(tmp_path))
-    with pytest.raises(postgres.PostgresError) as caught:
-        postgres.start_postgres()
+    with pytest.raises(postgres.ServerError) as caught:
+        postgres.start()
     assert str(caught.value) == f"PG_BIN={tmp_path} does not hold initdb and postgres"
 
 
@@ -239,8 +239,8 @@ def test_a_server_that_cannot_start_leaves_its_log_in_the_error_and_nothing_else
         write_program(tmp_path / "bin" / program, f'exec {real}/{program} "$@"')
     write_program(tmp_path / "bin" / broken, "echo FATAL: no luck; echo HINT: none; exit 1")
     monkeypatch.setenv("PG_BIN", str(tmp_path / "bin"))
-    with pytest.raises(postgres.PostgresError) as caught:
-        postgres.start_postgres()
+    with pytest.raises(postgres.ServerError) as caught:
+        postgres.start()
     assert str(caught.value).startswith("PostgreSQL did not start: ")
     assert str(caught.value).endswith("FATAL: no luck | HINT: none")
     assert "\n" not in str(caught.value)
@@ -255,6 +255,6 @@ def test_a_failed_start_is_repeated_on_another_port(
     first_fails = "mkdir tried 2>/dev/null && { echo FATAL: address in use; exit 1; }"
     write_program(tmp_path / "bin" / "postgres", f'{first_fails}\nexec {real}/postgres "$@"')
     monkeypatch.setenv("PG_BIN", str(tmp_path / "bin"))
-    with postgres.start_postgres() as server:
+    with postgres.start() as server:
         scratch = Footprint.of(server.url).data.parent
         assert (scratch / "tried").is_dir()

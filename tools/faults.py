@@ -183,7 +183,7 @@ def postgres(projects: Iterable[str]) -> Iterator[None]:
     if not is_needed or "TEST_POSTGRES_URL" in os.environ:
         yield
         return
-    server = load_postgres().start_postgres()
+    server = load_postgres().start()
     os.environ["TEST_POSTGRES_URL"] = server.url
     try:
         yield

@@ -24,6 +24,7 @@ RENDERED = ROOT / "template" / "constraints.txt.jinja"
 FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "is_async": ({"sessions": "sync"}, {"sessions": "async"}),
     "use_postgresql": ({"database": "sqlite"}, {"database": "postgresql"}),
+    "use_mysql": ({"other_databases": []}, {"other_databases": ["mysql"]}),
     "use_fastapi": ({"web": "none"}, {"web": "fastapi"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
 }

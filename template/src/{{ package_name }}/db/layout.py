@@ -24,9 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType, TypeEngine
 
-from . import sqlite
+from .backends import LANGUAGES
 from .errors import DataLayerError
-from .servers import SERVERS
 from .types import ExactDecimal, JSONString
 
 Columns = Sequence[Sequence[Any]]
@@ -65,15 +64,14 @@ class Layout:
         return list(zip(*_convert(self._encoders, columns), strict=True))
 
     def _add(self, column: Column[Any]) -> Any:
-        kind, dialect = column.type, self._dialect
-        server = SERVERS.get(dialect.name)
-        if server is not None and type(kind) in server.NATIVE:
-            self._decoders.append(None)
-            self._encoders.append(None)
-            return type_coerce(column, NullType())
-        self._encoders.append(kind.dialect_impl(dialect).bind_processor(dialect))
-        self._decoders.append(sqlite.quick_decoder(kind) if server is None else None)
-        return column if self._decoders[-1] is None else type_coerce(column, NullType())
+        kind, known = column.type, LANGUAGES[self._dialect.name].DECODERS
+        is_known = type(kind) in known and getattr(kind, "as_uuid", True)
+        decoder = known[type(kind)] if is_known else None
+        is_native = is_known and decoder is None
+        encoder = kind.dialect_impl(self._dialect).bind_processor(self._dialect)
+        self._decoders.append(decoder)
+        self._encoders.append(None if is_native else encoder)
+        return type_coerce(column, NullType()) if is_known else column
 
 
 @dataclass

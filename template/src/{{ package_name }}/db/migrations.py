@@ -20,11 +20,13 @@ from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
+from .backends import LANGUAGES
 from .engine import run_on_connection
-from .errors import SchemaBehindError, UnavailableError, translate
+from .errors import SchemaBehindError, UnavailableError
 from .reading import READ_ONLY
 from .runtime import run
 from .settings import DatabaseSettings, SettingsError
+from .translation import translate
 
 # Any number will do, as long as every process of this service takes the same.
 LOCK_KEY = 7_305_811_094
@@ -95,7 +97,7 @@ def _migrate(metadata: MetaData, connection: Connection) -> None:
         # SQLite holds its lock for all revisions at once; elsewhere each one stands by itself.
         transaction_per_migration=not is_sqlite,
         transactional_ddl=True,
-        **_options(metadata),
+        **_options(metadata, connection.dialect.name),
     )
     if is_sqlite:
         # It does everything in a transaction, and leaving that would let go of its lock.
@@ -115,13 +117,13 @@ def _write_sql(settings: DatabaseSettings, metadata: MetaData) -> None:
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
         transaction_per_migration=True,
-        **_options(metadata),
+        **_options(metadata, settings.url.get_backend_name()),
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _options(metadata: MetaData) -> dict[str, Any]:
+def _options(metadata: MetaData, backend: str) -> dict[str, Any]:
     def is_ours(name: str | None, kind: str, parents: Any) -> bool:
         # Other services' tables may live in the same database: leave them alone.
         return kind != "table" or name in metadata.tables
@@ -132,7 +134,7 @@ def _options(metadata: MetaData) -> dict[str, Any]:
         # Written so everywhere, because a migration made on PostgreSQL must also run on SQLite.
         "render_as_batch": True,
         "render_item": _render_item,
-        "compare_server_default": True,
+        "compare_server_default": LANGUAGES[backend].COMPARE_DEFAULTS,
         "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
     }
 
@@ -174,17 +176,18 @@ def _is_at(target: frozenset[str], engine: Engine) -> bool:
 
 @contextmanager
 def _lock(engine: Engine) -> Iterator[None]:
-    """Keep other processes from migrating; SQLite does that by itself.
+    """Keep other processes from migrating, where the database does not do that by itself.
 
     Polled on a connection without a transaction: one that waits inside a transaction would
     deadlock with CREATE INDEX CONCURRENTLY.
     """
-    if engine.dialect.name != "postgresql":
+    lock = LANGUAGES[engine.dialect.name].try_lock(LOCK_KEY)
+    if lock is None:
         yield
         return
     deadline = time.monotonic() + LOCK_WAIT
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")):
+        while not connection.scalar(text(lock)):
             if time.monotonic() > deadline:
                 raise CommandError("Another process has been migrating for ten minutes.")
             time.sleep(0.1)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, TextClause, event
+from sqlalchemy import Connection, Engine, TextClause, event
 
 from .errors import ReadOnlyError
 
 READ_ONLY = "read_only"
-
-
-def reading_options(url: URL) -> dict[str, Any]:
-    """Return the execution options of sessions that only read."""
-    if url.get_backend_name() == "sqlite":
-        return {READ_ONLY: True}
-    # One SELECT needs no BEGIN and COMMIT around it: two round trips less.
-    return {READ_ONLY: True, "isolation_level": "AUTOCOMMIT"}
 
 
 def refuse_writes(engine: Engine) -> None:

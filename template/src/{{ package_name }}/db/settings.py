@@ -6,14 +6,12 @@ from enum import StrEnum
 from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .runtime import DRIVERS
-from .servers import SERVERS
+from .backends import ALIASES, CONNECTORS, BackendSettings
 
-_ALIASES = {"postgres": "postgresql"}
 _NO_URL = (ArgumentError, ValueError)
 
 
@@ -29,14 +27,7 @@ class Environment(StrEnum):
     TEST = "test"
 
 
-class Pooler(StrEnum):
-    """What stands between this service and its database server."""
-
-    NONE = "none"
-    PGBOUNCER = "pgbouncer"
-
-
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(BackendSettings):
     """How the database is reached; times are in seconds."""
 
     model_config = SettingsConfigDict(
@@ -54,10 +45,7 @@ class DatabaseSettings(BaseSettings):
     database_pool_size: int | None = Field(default=None, ge=1)
     database_max_overflow: int | None = Field(default=None, ge=0)
     database_pool_timeout: float = Field(default=10, gt=0)
-    database_connect_timeout: int = Field(default=5, ge=1)
-    database_statement_timeout: float = Field(default=30, gt=0)
     database_lock_timeout: float = Field(default=5, gt=0)
-    database_pooler: Pooler = Pooler.NONE
     database_echo: bool = False
 
     @classmethod
@@ -111,17 +99,18 @@ def parse_url(text: str) -> URL:
     if "@" in (url.host or ""):
         raise ValueError("has an @ in its user or password: write %40")
     backend, _, driver = url.drivername.partition("+")
-    backend = _ALIASES.get(backend, backend)
-    if backend not in ("sqlite", *SERVERS):
+    backend = ALIASES.get(backend, backend)
+    if backend not in CONNECTORS:
         raise ValueError(f"names a database that is not supported: {backend}")
-    if driver not in ("", DRIVERS[backend]):
-        raise ValueError(f"names the driver {driver}, but this service needs {DRIVERS[backend]}")
+    wanted = CONNECTORS[backend].DRIVER
+    if driver not in ("", wanted):
+        raise ValueError(f"names the driver {driver}, but this service needs {wanted}")
     if backend == "sqlite" and (url.database or ":memory:") == ":memory:":
         raise ValueError("names an in-memory database, which connections cannot share: use a file")
     if password := url.normalized_query.get("password"):
         # Where SQLAlchemy hides it.
         url = url.difference_update_query(["password"]).set(password=password[-1])
-    return url.set(drivername=f"{backend}+{DRIVERS[backend]}")
+    return url.set(drivername=f"{backend}+{wanted}")
 
 
 def _describe(error: ValidationError, prefix: str) -> str:

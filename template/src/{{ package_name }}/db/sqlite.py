@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
-from datetime import datetime
 from queue import Empty
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Engine, Uuid, event
+from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
-from sqlalchemy.types import TypeEngine
-from uuid_utils import UUID
 
+from .backend import Copy
 from .reading import READ_ONLY
-from .types import UtcDateTime
+from .runtime import SQLITE_DRIVER as DRIVER
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+__all__ = ["COPY", "DRIVER", "RECYCLE", "connect", "connect_args", "prepare"]
+
+RECYCLE = -1
+COPY: Copy | None = None
 
 _SERVING = ("foreign_keys = ON", "synchronous = NORMAL")
 # Altering a table drops and renames it: with foreign keys on, its children would go with it.
@@ -28,9 +33,9 @@ _ENDED = "ended"
 _STEPS_BETWEEN_QUESTIONS = 50_000
 
 
-def connect_args(lock_timeout: float) -> dict[str, Any]:
-    """Return the arguments of sqlite3.connect; a writer waits that many seconds."""
-    busy = {"timeout": lock_timeout}
+def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+    """Return the arguments of sqlite3.connect."""
+    busy = {"timeout": settings.database_lock_timeout}
     # Said outright, because it stops being the default in Python 3.16.
     legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", None)
     return busy if legacy is None else {**busy, "autocommit": legacy}
@@ -83,8 +88,8 @@ def _open_file(path: str, *, uri: bool, lock_timeout: float) -> None:
             time.sleep(0.01)
 
 
-def control_transactions(engine: Engine) -> None:
-    """Begin and end them ourselves, and leave nothing locked behind."""
+def prepare(engine: Engine, settings: DatabaseSettings) -> None:
+    """Begin and end transactions ourselves, and leave nothing locked behind."""
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -107,16 +112,6 @@ def control_transactions(engine: Engine) -> None:
     ) -> None:
         if _ENDED in record.info:
             _end_without_waiting(dbapi_connection.driver_connection, record.info[_ENDED])
-
-
-def quick_decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return what reads a stored value as the type does, and quicker; None for most types."""
-    if isinstance(kind, UtcDateTime):
-        return lambda value: value and datetime.fromisoformat(f"{value}+00:00")
-    if isinstance(kind, Uuid) and kind.as_uuid:
-        # As good as uuid.UUID, except that it is never equal to one.
-        return lambda value: value and UUID(value)
-    return None
 
 
 def _end_without_waiting(driver: Any, ended: Event) -> None:

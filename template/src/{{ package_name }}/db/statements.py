@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Table, UnaryExpression
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Insert, Table, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.schema import CallableColumnDefault
+
+from .backends import LANGUAGES
 
 Order = QueryableAttribute[Any] | UnaryExpression[Any]
 
@@ -22,15 +23,18 @@ def upsert(
     Columns with an `onupdate`, such as updated_at, move too; an upsert would not do that by itself.
     """
     table: Table = model.__table__
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(model)
     key_names = {attribute.key for attribute in key}
-    changes = {name: statement.excluded[name] for name in columns if name not in key_names}
+    changes: dict[str, Any] = {name: None for name in columns if name not in key_names}
     for column in table.columns:
         if isinstance(column.onupdate, CallableColumnDefault):
             update: Callable[[Any], Any] = column.onupdate.arg
             changes[column.name] = update(None)
-    return statement.on_conflict_do_update(index_elements=list(key), set_=changes)
+    return LANGUAGES[dialect].upsert(model, key, changes)
+
+
+def holds(dialect: str, column: QueryableAttribute[Any], text: str) -> ColumnElement[bool]:
+    """Tell in a query whether a JSON list holds a text."""
+    return LANGUAGES[dialect].holds(column, text)
 
 
 def nulls_last(order: Order) -> Order:

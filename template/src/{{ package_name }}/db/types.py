@@ -67,7 +67,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             utc = value.astimezone(UTC)
         except OverflowError:
             raise InvalidValueError("In UTC, a datetime lies outside the calendar.") from None
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+        # The others would not keep the zone.
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

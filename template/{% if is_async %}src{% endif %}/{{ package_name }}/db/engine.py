@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as new_engine
 
-from .connections import engine_options, prepare
-from .reading import reading_options
+from .connections import engine_options, prepare, reading_options
 from .settings import DatabaseSettings
 
 
@@ -40,7 +39,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self.engine = create_engine(settings)
         self.sessions = self._sessions()
-        self.reading_sessions = self._sessions(execution_options=reading_options(settings.url))
+        self.reading_sessions = self._sessions(execution_options=reading_options(settings))
 
     async def dispose(self) -> None:
         """Close the connections that nobody uses."""

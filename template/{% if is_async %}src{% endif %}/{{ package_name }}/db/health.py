@@ -6,8 +6,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .engine import Database
-from .errors import SchemaBehindError, translate
+from .errors import SchemaBehindError
 from .settings import DatabaseSettings
+from .translation import translate
 
 
 async def current_heads(database: Database) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""How this service talks to its database: the drivers, and how plain code calls async code."""
+"""The driver of SQLite, and how plain code calls async code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg"}
+SQLITE_DRIVER = "aiosqlite"
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ Whatever interrupts it, the target's tables stay empty, and the same call begins
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,19 +14,19 @@ from typing import Any
 
 from rich import get_console
 from rich.progress import Progress
-from sqlalchemy import Table, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Table, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .backends import CONNECTORS, LANGUAGES
 from .base import Base
 from .engine import create_engine
-from .errors import DataLayerError, translate
+from .errors import ORPHANED, UNFIT, DataLayerError
 from .health import read_heads
-from .layout import Layout, Tally
+from .layout import Columns, Layout, Tally
 from .migrations import heads
 from .reading import READ_ONLY
-from .servers import SERVERS
 from .settings import DatabaseSettings
+from .translation import translate, translate_connect
 
 BATCH = 1000
 Advance = Callable[[int], None]
@@ -48,7 +48,7 @@ async def transfer(source: DatabaseSettings, target: DatabaseSettings) -> int:
         with _telling(settings.address):
             if await read_heads(settings) != heads():
                 raise DataLayerError("The schema is not at the newest revision: migrate first.")
-    snapshot = {READ_ONLY: True} if backend == "sqlite" else SERVERS[backend].SNAPSHOT
+    snapshot = {READ_ONLY: True, **LANGUAGES[backend].SNAPSHOT}
     async with _connected(source, snapshot) as origin, _connected(target, {}) as destination:
         return await _move(origin, destination)
 
@@ -70,9 +70,7 @@ class _Side:
         with _telling(self.address, table):
             return await self.connection.scalar(select(func.count()).select_from(table)) or 0
 
-    async def read(
-        self, table: Table, tally: Tally, advance: Advance
-    ) -> AsyncIterator[Sequence[Sequence[Any]]]:
+    async def read(self, table: Table, tally: Tally, advance: Advance) -> AsyncIterator[Columns]:
         """Yield the columns of all rows, a batch in memory at a time."""
         layout = Layout(table, self.connection.dialect)
         options = {"yield_per": BATCH}
@@ -84,17 +82,29 @@ class _Side:
                 yield columns
                 advance(len(rows))
 
-    async def write(self, table: Table, batches: AsyncIterator[Sequence[Sequence[Any]]]) -> None:
+    async def write(self, table: Table, batches: AsyncIterator[Columns]) -> None:
         """Store rows, given as columns."""
-        layout = Layout(table, self.connection.dialect)
+        name, layout = self.connection.dialect.name, Layout(table, self.connection.dialect)
         rows = (layout.encode(columns) async for columns in batches)
-        server = SERVERS.get(self.connection.dialect.name)
         with _telling(self.address, table):
-            if server is not None:
-                await server.load(self.connection, table, layout.names, rows)
-                return
-            async for batch in rows:
-                await self.connection.exec_driver_sql(layout.insert, batch)
+            if copy := CONNECTORS[name].COPY:
+                await copy(self.connection, table, layout.names, rows)
+            else:
+                async for batch in rows:
+                    await self.connection.exec_driver_sql(layout.insert, batch)
+            for statement in LANGUAGES[name].after_loading(table):
+                await self.connection.execute(statement)
+
+    async def refuse_orphans(self, table: Table) -> None:
+        """Look for what has not been checked, because rows could come in any order."""
+        with _telling(self.address, table):
+            for key in table.foreign_key_constraints:
+                parent = key.referred_table.alias()
+                pairs = [(one.parent, parent.c[one.column.key]) for one in key.elements]
+                found = exists().where(*(child == other for child, other in pairs))
+                orphans = select(table.c[0]).where(~found, *(c.is_not(None) for c, _ in pairs))
+                if (await self.connection.execute(orphans.limit(1))).first() is not None:
+                    raise ORPHANED[0](ORPHANED[1])
 
 
 @asynccontextmanager
@@ -114,6 +124,8 @@ async def _move(source: _Side, target: _Side) -> int:
     tables = Base.metadata.sorted_tables
     for table in tables:
         await target.refuse_rows(table)
+    for statement in LANGUAGES[target.connection.dialect.name].BEFORE_LOADING:
+        await target.connection.exec_driver_sql(statement)
     total = sum([await source.count(table) for table in tables])
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.
@@ -123,6 +135,7 @@ async def _move(source: _Side, target: _Side) -> int:
             await target.write(table, source.read(table, tally, advance))
         for table, tally in sent.items():
             await _compare(target, table, tally, advance)
+            await target.refuse_orphans(table)
     return total
 
 
@@ -142,8 +155,18 @@ def _telling(address: str, table: Table | None = None) -> Iterator[None]:
         yield
     except TransferError:
         raise
-    except (SQLAlchemyError, DataLayerError) as error:
-        problem = error if isinstance(error, DataLayerError) else translate(error)
-        if problem is None:
+    except Exception as error:
+        if (problem := _translate(error)) is None:
             raise
         raise TransferError(f"{place}: {problem}") from error
+
+
+def _translate(error: Exception) -> DataLayerError | None:
+    """Return what an error means, also one that a driver raised itself."""
+    if isinstance(error, DataLayerError):
+        return error
+    if isinstance(error, ValueError | OverflowError) or type(error).__name__ == "DataError":
+        return UNFIT[0](UNFIT[1])
+    drivers = {connector.DRIVER for connector in CONNECTORS.values()}
+    is_of_driver = type(error).__module__.partition(".")[0] in drivers
+    return translate_connect(error) if is_of_driver else translate(error)

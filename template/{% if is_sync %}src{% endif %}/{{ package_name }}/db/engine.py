@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy import create_engine as new_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from .connections import engine_options, prepare
-from .reading import reading_options
+from .connections import engine_options, prepare, reading_options
 from .settings import DatabaseSettings
 
 
@@ -38,7 +37,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self.engine = create_engine(settings)
         self.sessions = self._sessions()
-        self.reading_sessions = self._sessions(execution_options=reading_options(settings.url))
+        self.reading_sessions = self._sessions(execution_options=reading_options(settings))
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

@@ -1,11 +1,11 @@
-"""How this service talks to its database: the drivers, and how a command calls the data layer."""
+"""The driver of SQLite, and how a command calls the data layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+SQLITE_DRIVER = "pysqlite"
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -11,7 +11,8 @@ from typing import Self
 from sqlalchemy.orm import Session, sessionmaker
 
 from .engine import Database
-from .errors import ReadOnlyError, translate
+from .errors import ReadOnlyError
+from .translation import translate
 
 logger = logging.getLogger(__name__)
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection as SQLAlchemyConnection
-from sqlalchemy import Dialect, Integer, Table, func, select
+from sqlalchemy import Dialect, Engine, Table
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from .errors import translate_driver
-from .types import ExactDecimal, UtcDateTime
+from .backend import Copy
+from .postgres_language import replace_outdated
+from .postgres_settings import Pooler
+from .waiting import bound_waiting
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+DRIVER = "psycopg"
+RECYCLE = -1
 
 
 class Connection(psycopg.Connection[Any]):
@@ -30,24 +39,28 @@ class Connection(psycopg.Connection[Any]):
             raise
 
 
-# What COPY and SELECT exchange with the driver is what the service sees, or equals it.
-NATIVE: tuple[type[Any], ...] = (UtcDateTime, ExactDecimal)
-SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-_COPY_ERRORS = (psycopg.Error, OSError, ValueError, OverflowError)
+def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+    """Return the arguments of `connect`."""
+    session = settings.session(settings.database_lock_timeout, for_migrations=for_migrations)
+    args = {
+        "connect_timeout": settings.database_connect_timeout,
+        "deadline": None if for_migrations else settings.deadline,
+    }
+    if settings.database_pooler is Pooler.NONE:
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        return {**args, "options": options}
+    # What one transaction prepares, the next one may not find: its session is another.
+    return {**args, **session, "prepare_threshold": None}
 
 
-def connect_args(
-    session: dict[str, str], *, connect_timeout: int, deadline: float | None, pooled: bool
-) -> dict[str, Any]:
-    """Return the arguments of `connect`; see Server."""
-    args = {"connect_timeout": connect_timeout, "deadline": deadline}
-    if pooled:
-        # What one transaction prepares, the next one may not find: its session is another.
-        return {**args, **session, "prepare_threshold": None}
-    return {**args, "options": " ".join(f"-c {name}={value}" for name, value in session.items())}
-
-
-def connect(dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def connect(
+    dialect: Dialect,
+    record: ConnectionPoolEntry,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    for_migrations: bool,
+) -> Any:
     """Return a new connection."""
     known = dict(kwargs)
     deadline = known.pop("deadline")
@@ -56,52 +69,37 @@ def connect(dialect: Dialect, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return connection
 
 
-def ping(dialect: Dialect, connection: Any, seconds: float) -> None:
-    """Raise any exception if the connection does not answer in time."""
-    usual, connection.deadline = connection.deadline, seconds
-    dialect.do_ping(connection)
-    connection.deadline = usual
+def prepare(engine: Engine, settings: DatabaseSettings) -> None:
+    """Give up connections that hang, died or hold outdated statements."""
+
+    def ping(dialect: Dialect, connection: Any) -> None:
+        usual, connection.deadline = connection.deadline, settings.database_connect_timeout
+        dialect.do_ping(connection)
+        connection.deadline = usual
+
+    bound_waiting(engine, ping, lambda connection: connection.close())
+    replace_outdated(engine)
 
 
-def drop(connection: Any) -> None:
-    """Close the connection without waiting for the server."""
-    connection.close()
-
-
-def load(
+def copy(
     connection: SQLAlchemyConnection,
     table: Table,
     names: Sequence[str],
     batches: Iterator[list[tuple[Any, ...]]],
 ) -> None:
-    """Store rows in these columns with COPY, and let the sequences go on after them."""
-    connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
+    """Store rows with these columns, in the connection's transaction."""
     driver: Any = connection.connection.driver_connection
-    try:
-        _copy(driver, table, names, batches)
-    except _COPY_ERRORS as error:
-        raise translate_driver(error) from error
-    for column in table.columns:
-        if isinstance(column.type, Integer):
-            sequence = func.pg_get_serial_sequence(table.fullname, column.name)
-            highest = select(func.setval(sequence, func.max(column))).having(func.max(column) > 0)
-            connection.execute(highest)
-
-
-def _copy(
-    driver: psycopg.Connection[Any],
-    table: Table,
-    names: Sequence[str],
-    batches: Iterator[list[tuple[Any, ...]]],
-) -> None:
-    where = sql.Identifier(*filter(None, (table.schema, table.name)))
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    where = Identifier(*filter(None, (table.schema, table.name)))
+    columns = SQL(", ").join(map(Identifier, names))
     with driver.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
-        types = [column.type_code for column in cursor.description or ()]
-        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(where, columns)
-        with cursor.copy(into) as copy:
-            copy.set_types(types)
+        cursor.execute(SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
+        types = [column.type_code for column in cursor.description]
+        into = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(where, columns)
+        with cursor.copy(into) as stream:
+            stream.set_types(types)
             for rows in batches:
                 for row in rows:
-                    copy.write_row(row)
+                    stream.write_row(row)
+
+
+COPY: Copy | None = copy

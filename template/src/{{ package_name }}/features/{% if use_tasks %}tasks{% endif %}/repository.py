@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import cast, func, select
-from sqlalchemy.dialects.postgresql import JSONB
-
 from ...db.repository import Criterion, Repository
+from ...db.statements import holds
 from .models import Task, TaskEvent, TaskStatus
 
 
@@ -59,18 +57,12 @@ class TaskRepository(Repository[Task]):
         if wanted.name_contains is not None:
             yield Task.name.icontains(wanted.name_contains, autoescape=True)
         if wanted.tag is not None:
-            yield self._has_tag(wanted.tag)
+            # Not by the text of the JSON: a tag may hold what stands between two others.
+            yield holds(self.session.get_bind().dialect.name, Task.tags, wanted.tag)
         if wanted.created_after is not None:
             yield Task.created_at > wanted.created_after
         if wanted.created_before is not None:
             yield Task.created_at < wanted.created_before
-
-    def _has_tag(self, tag: str) -> Criterion:
-        # Not by the text of the JSON: a tag may hold what stands between two others.
-        if self.session.get_bind().dialect.name == "postgresql":
-            return cast(Task.tags, JSONB).contains([tag])
-        each = func.json_each(Task.tags).table_valued("value")
-        return select(each.c.value).where(each.c.value == tag).exists()
 
 
 class TaskEventRepository(Repository[TaskEvent]):

@@ -1,0 +1,92 @@
+"""What the modules of a database offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import ColumnElement, Dialect, Engine, Insert, Select, Table
+from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .errors import Meaning
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
+
+
+# A connection, a table, the names of its columns, and batches of rows.
+Copy = Callable[[Any, Table, Sequence[str], Any], Any]
+CompareDefaults = bool | Callable[..., bool]
+
+
+class Connector(Protocol):
+    """How connections are made and looked after."""
+
+    DRIVER: str
+    """The driver's name in URLs."""
+
+    RECYCLE: int
+    """After how many seconds an open connection is replaced by a new one; -1 for never."""
+
+    COPY: Copy | None
+    """The fastest way in for many rows, of which batches come; None if that is an INSERT."""
+
+    def connect_args(self, settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
+        """Return the arguments of `connect`, other than what the URL says."""
+
+    def connect(
+        self,
+        dialect: Dialect,
+        record: ConnectionPoolEntry,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        for_migrations: bool,
+    ) -> Any:
+        """Return a new connection."""
+
+    def prepare(self, engine: Engine, settings: DatabaseSettings) -> None:
+        """Listen to the engine, to look after its connections."""
+
+
+class Language(Protocol):
+    """How the database wants its statements, and what its errors mean, whatever the driver."""
+
+    READING: dict[str, Any]
+    """Execution options of sessions that only read."""
+
+    SNAPSHOT: dict[str, Any]
+    """Execution options of a connection that sees the database as of one moment."""
+
+    BEFORE_LOADING: Sequence[str]
+    """What lets the rows of a transaction come in any order."""
+
+    DECODERS: Mapping[type[Any], Callable[[Any], Any] | None]
+    """What reads a type's values quicker than the type; None if the driver's are equal to them."""
+
+    MEANINGS: Mapping[Any, Meaning]
+    """What its errors mean, by code."""
+
+    COMPARE_DEFAULTS: CompareDefaults
+    """How Alembic is to compare the defaults of columns with those of the models."""
+
+    def code_of(self, error: BaseException) -> Any:
+        """Return the code of an error, as MEANINGS may have it; None if it has none."""
+
+    def try_lock(self, key: int) -> str | None:
+        """Return a query for a lock of this session, not waiting; None if none is needed."""
+
+    def upsert(
+        self, model: type[Any], key: Sequence[QueryableAttribute[Any]], changes: Mapping[str, Any]
+    ) -> Insert:
+        """Return an INSERT that makes these changes where there is a row with that key.
+
+        A change that is None takes the value that was to be inserted.
+        """
+
+    def after_loading(self, table: Table) -> Iterable[Select[Any]]:
+        """Return what lets the numbers that the database gives go on after those of the rows."""
+
+    def holds(self, column: Any, text: str) -> ColumnElement[bool]:
+        """Tell in a query whether a JSON list holds a text."""

@@ -1,0 +1,89 @@
+"""SQLite's statements and errors."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Insert, Select, Table, Uuid, func, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.orm import QueryableAttribute
+from uuid_utils import UUID
+
+from .backend import CompareDefaults
+from .errors import BEHIND, ORPHANED, REFUSED, TAKEN, Meaning, ReadOnlyError, UnavailableError
+from .types import UtcDateTime
+
+READING: dict[str, Any] = {}
+SNAPSHOT: dict[str, Any] = {}
+# Connections like those of migrations check no foreign keys.
+BEFORE_LOADING: Sequence[str] = ()
+DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {
+    UtcDateTime: lambda value: value and datetime.fromisoformat(f"{value}+00:00"),
+    # As good as Python's on the way to another database, and made ten times as quickly.
+    Uuid: lambda value: value and UUID(value),
+}
+COMPARE_DEFAULTS: CompareDefaults = True
+
+# SQLite has no code of its own for these.
+_MISSING = re.compile(r"no such (table|column)|table \S+ has no column")
+
+_BUSY: Meaning = (UnavailableError, "The database is busy: another writer holds it.")
+
+# SQLite's primary result codes, and more exact ones of its constraints: sqlite.org/rescode.html.
+MEANINGS: Mapping[Any, Meaning] = {
+    "missing": BEHIND,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: TAKEN,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: TAKEN,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: ORPHANED,
+    sqlite3.SQLITE_CONSTRAINT: REFUSED,
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_INTERRUPT: (UnavailableError, "The database took too long."),
+    sqlite3.SQLITE_CANTOPEN: (UnavailableError, "The database file cannot be opened."),
+    sqlite3.SQLITE_NOTADB: (UnavailableError, "The database file is not a SQLite database."),
+    sqlite3.SQLITE_FULL: (UnavailableError, "The disk is full."),
+    sqlite3.SQLITE_IOERR: (UnavailableError, "The database file cannot be read or written."),
+    sqlite3.SQLITE_READONLY: (ReadOnlyError, "The database file accepts no writes."),
+}
+
+
+def code_of(error: BaseException) -> int | str | None:
+    """Return the code of an error, as MEANINGS may have it; None if it has none."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return "driver"
+    if code == sqlite3.SQLITE_ERROR and _MISSING.match(str(error)):
+        return "missing"
+    return code if code in MEANINGS else code & 0xFF
+
+
+def try_lock(key: int) -> None:
+    """Need no lock: a transaction that may write is the only one."""
+
+
+def upsert(
+    model: type[Any], key: Sequence[QueryableAttribute[Any]], changes: Mapping[str, Any]
+) -> Insert:
+    """Return an INSERT that makes these changes where there is a row with that key."""
+    insert = sqlite.insert(model)
+    values = {
+        name: insert.excluded[name] if value is None else value for name, value in changes.items()
+    }
+    return insert.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
+def after_loading(table: Table) -> Sequence[Select[Any]]:
+    """Return nothing: an INSERT with a number is noticed."""
+    return ()
+
+
+def holds(column: Any, text: str) -> ColumnElement[bool]:
+    """Tell in a query whether a JSON list holds a text."""
+    each = func.json_each(column).table_valued("value")
+    return select(each.c.value).where(each.c.value == text).exists()

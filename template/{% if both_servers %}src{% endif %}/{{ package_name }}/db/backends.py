@@ -1,0 +1,18 @@
+"""The databases that a URL may name."""
+
+from __future__ import annotations
+
+from . import mysql, mysql_language, postgres, postgres_language, sqlite, sqlite_language
+from .backend import Connector, Language
+from .postgres_settings import PostgresSettings as BackendSettings
+
+__all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings"]
+
+# MySQL and MariaDB have one dialect, so that a schema does not depend on which name the URL uses.
+ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
+CONNECTORS: dict[str, Connector] = {"sqlite": sqlite, "postgresql": postgres, "mysql": mysql}
+LANGUAGES: dict[str, Language] = {
+    "sqlite": sqlite_language,
+    "postgresql": postgres_language,
+    "mysql": mysql_language,
+}

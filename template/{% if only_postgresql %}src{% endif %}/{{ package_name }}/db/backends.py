@@ -1,0 +1,13 @@
+"""The databases that a URL may name."""
+
+from __future__ import annotations
+
+from . import postgres, postgres_language, sqlite, sqlite_language
+from .backend import Connector, Language
+from .postgres_settings import PostgresSettings as BackendSettings
+
+__all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings"]
+
+ALIASES = {"postgres": "postgresql"}
+CONNECTORS: dict[str, Connector] = {"sqlite": sqlite, "postgresql": postgres}
+LANGUAGES: dict[str, Language] = {"sqlite": sqlite_language, "postgresql": postgres_language}

@@ -1,0 +1,105 @@
+"""MySQL's and MariaDB's statements and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Insert, Select, Table, func, literal, literal_column
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import QueryableAttribute
+
+from .backend import CompareDefaults
+from .errors import (
+    BEHIND,
+    ORPHANED,
+    REFUSED,
+    TAKEN,
+    UNFIT,
+    UNREACHABLE,
+    InvalidValueError,
+    Meaning,
+    ReadOnlyError,
+    StaleError,
+    UnavailableError,
+)
+from .mysql_dialect import defaults_differ
+
+# Switching to autocommit and back would take more round trips than it saves.
+READING: dict[str, Any] = {}
+SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+BEFORE_LOADING: Sequence[str] = ("SET SESSION foreign_key_checks = 0",)
+DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {}
+COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+
+_STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
+_BUSY: Meaning = (UnavailableError, "The database is busy: a lock was not free in time.")
+_SLOW: Meaning = (UnavailableError, "The database took too long or is shutting down.")
+_FULL: Meaning = (UnavailableError, "The database has no room for another connection.")
+_REFUSED_LOGIN: Meaning = (UnavailableError, "The database refuses the credentials.")
+_TOO_LARGE: Meaning = (InvalidValueError, "A value is larger than the database can hold.")
+_NO_WRITES: Meaning = (ReadOnlyError, "The database accepts no writes here.")
+
+# The server's error numbers (its reference of error messages), and from 2000 those of the drivers.
+MEANINGS: Mapping[Any, Meaning] = {
+    **dict.fromkeys((1022, 1062, 1169, 1586), TAKEN),
+    **dict.fromkeys((1216, 1217, 1451, 1452), ORPHANED),
+    **dict.fromkeys((1048, 1364, 3819, 4025), REFUSED),
+    **dict.fromkeys((1264, 1265, 1292, 1366, 1406, 1411, 1690), UNFIT),
+    **dict.fromkeys((1118, 1153, 1301), _TOO_LARGE),
+    # A deadlock; a row that is not as it was when the transaction began.
+    **dict.fromkeys((1020, 1213), _STALE),
+    **dict.fromkeys((1205, 3572), _BUSY),
+    **dict.fromkeys((1053, 1317, 1927, 1969, 3024, 4031), _SLOW),
+    **dict.fromkeys((1040, 1203, 1226), _FULL),
+    **dict.fromkeys((1044, 1045, 1130, 1698), _REFUSED_LOGIN),
+    1049: (UnavailableError, "The database does not exist."),
+    **dict.fromkeys((1054, 1146), BEHIND),
+    **dict.fromkeys((1290, 1792, 1836), _NO_WRITES),
+    **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
+    **dict.fromkeys((2002, 2003, 2006, 2013, 2014, 2055), UNREACHABLE),
+}
+
+
+def code_of(error: BaseException) -> int | None:
+    """Return the number of an error, as MEANINGS may have it; None if it has none."""
+    # The drivers' classes differ, but all of them begin with the number.
+    number = error.args[0] if error.args and not isinstance(error, OSError) else None
+    return number if type(number) is int and number > 0 else None
+
+
+def try_lock(key: int) -> str:
+    """Return a query for a lock of this session, not waiting; the server's databases share it."""
+    return f"SELECT GET_LOCK(CONCAT('{key} ', MD5(DATABASE())), 0)"
+
+
+def upsert(
+    model: type[Any], key: Sequence[QueryableAttribute[Any]], changes: Mapping[str, Any]
+) -> Insert:
+    """Return an INSERT that makes these changes where there is a row with that key.
+
+    MySQL looks at every unique key of the table, whichever is named.
+    """
+    insert = mysql.insert(model)
+    values = {
+        name: insert.inserted[name] if value is None else _written(model, name, value)
+        for name, value in changes.items()
+    }
+    return insert.on_duplicate_key_update(values)
+
+
+def _written(model: type[Any], name: str, value: Any) -> ColumnElement[Any]:
+    """Return a value as text, because the drivers take no parameters behind VALUES."""
+    column = literal(value, model.__table__.c[name].type)
+    compiled = column.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True})
+    return literal_column(str(compiled))
+
+
+def after_loading(table: Table) -> Sequence[Select[Any]]:
+    """Return nothing: an INSERT with a number is noticed."""
+    return ()
+
+
+def holds(column: Any, text: str) -> ColumnElement[bool]:
+    """Tell in a query whether a JSON list holds a text."""
+    return func.json_contains(column, func.json_quote(text)) == 1

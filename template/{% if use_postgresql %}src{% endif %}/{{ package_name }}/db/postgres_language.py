@@ -1,0 +1,126 @@
+"""PostgreSQL's statements and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    ExceptionContext,
+    Insert,
+    Integer,
+    Select,
+    Table,
+    cast,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import QueryableAttribute
+
+from .backend import CompareDefaults
+from .errors import (
+    BEHIND,
+    ORPHANED,
+    REFUSED,
+    TAKEN,
+    UNFIT,
+    UNREACHABLE,
+    InvalidValueError,
+    Meaning,
+    ReadOnlyError,
+    StaleError,
+    UnavailableError,
+)
+from .types import ExactDecimal, UtcDateTime
+
+_quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
+
+# One SELECT needs no BEGIN and COMMIT around it: two round trips less.
+READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+# Of foreign keys that are not deferrable, a COPY checks those within its table at its end.
+BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
+DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
+COMPARE_DEFAULTS: CompareDefaults = True
+
+# SQLSTATE codes and their classes: the documentation's appendix A.
+MEANINGS: Mapping[Any, Meaning] = {
+    "23505": TAKEN,
+    "23503": ORPHANED,
+    "23": REFUSED,
+    "22": UNFIT,
+    "54": (InvalidValueError, "A value is larger than the database can hold."),
+    "40": (StaleError, "Another transaction changed the same rows; try again."),
+    "55P03": (UnavailableError, "The database is busy: a lock was not free in time."),
+    "57": (UnavailableError, "The database took too long or is shutting down."),
+    "08": UNREACHABLE,
+    "53": (UnavailableError, "The database has no room for another connection."),
+    "28": (UnavailableError, "The database refuses the credentials."),
+    "42P01": BEHIND,
+    "42703": BEHIND,
+    "3D000": (UnavailableError, "The database does not exist."),
+    "25006": (ReadOnlyError, "The database accepts no writes here."),
+    "outdated": (UnavailableError, "The schema has just changed; try again."),
+}
+
+
+def code_of(error: BaseException) -> str | None:
+    """Return the code of an error, as MEANINGS may have it; None if it has none."""
+    if is_outdated(error):
+        return "outdated"
+    state = getattr(error, "sqlstate", None)
+    if not isinstance(state, str):
+        return None
+    return state if state in MEANINGS else state[:2]
+
+
+def is_outdated(error: BaseException | None) -> bool:
+    """Tell whether a connection has prepared a statement for a schema that has changed."""
+    if type(error).__name__ == "InvalidCachedStatementError":
+        return True
+    # PostgreSQL has no code of its own for it, and its text may be in any language.
+    diagnosis = getattr(error, "diag", None)
+    return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
+
+
+def replace_outdated(engine: Engine) -> None:
+    """Give up connections that have prepared statements for a schema that has changed."""
+
+    @event.listens_for(engine, "handle_error")
+    def give_up(context: ExceptionContext) -> None:
+        if is_outdated(context.original_exception):
+            context.is_disconnect = True
+
+
+def try_lock(key: int) -> str:
+    """Return a query for a lock of this session, not waiting."""
+    return f"SELECT pg_try_advisory_lock({key})"
+
+
+def upsert(
+    model: type[Any], key: Sequence[QueryableAttribute[Any]], changes: Mapping[str, Any]
+) -> Insert:
+    """Return an INSERT that makes these changes where there is a row with that key."""
+    insert = postgresql.insert(model)
+    values = {
+        name: insert.excluded[name] if value is None else value for name, value in changes.items()
+    }
+    return insert.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
+def after_loading(table: Table) -> Iterator[Select[Any]]:
+    """Yield what lets the sequences go on after the highest numbers of their columns."""
+    for column in table.columns:
+        if isinstance(column.type, Integer):
+            sequence = func.pg_get_serial_sequence(_quote.format_table(table), column.name)
+            highest = func.max(column)
+            yield select(func.setval(sequence, highest)).having(highest > 0)
+
+
+def holds(column: Any, text: str) -> ColumnElement[bool]:
+    """Tell in a query whether a JSON list holds a text."""
+    return cast(column, postgresql.JSONB).contains([text])
