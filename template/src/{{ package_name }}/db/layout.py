@@ -52,8 +52,11 @@ class Layout:
     @property
     def insert(self) -> str:
         """The INSERT of one row, with the driver's marks for its values."""
-        keys = [column.key for column in self.columns]
-        return str(self.table.insert().compile(dialect=self._dialect, column_keys=keys))
+        quote = self._dialect.identifier_preparer
+        mark = "?" if self._dialect.paramstyle == "qmark" else "%s"
+        columns = ", ".join(map(quote.format_column, self.columns))
+        marks = ", ".join([mark] * len(self.columns))
+        return f"INSERT INTO {quote.format_table(self.table)} ({columns}) VALUES ({marks})"
 
     def decode(self, rows: Iterable[Sequence[Any]]) -> Columns:
         """Return the columns of rows that were selected, as the service sees the values."""
