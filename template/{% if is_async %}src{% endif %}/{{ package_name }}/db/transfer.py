@@ -49,7 +49,8 @@ async def transfer(source: DatabaseSettings, target: DatabaseSettings) -> int:
             if await read_heads(settings) != heads():
                 raise DataLayerError("The schema is not at the newest revision: migrate first.")
     snapshot = {READ_ONLY: True, **LANGUAGES[backend].SNAPSHOT}
-    async with _connected(source, snapshot) as origin, _connected(target, {}) as destination:
+    # The target's transaction is the last to end: what fails before leaves nothing there.
+    async with _connected(target, {}) as destination, _connected(source, snapshot) as origin:
         return await _move(origin, destination)
 
 
@@ -65,6 +66,11 @@ class _Side:
             rows = await self.connection.execute(select(table.c[0]).limit(1))
             if rows.first() is not None:
                 raise DataLayerError("The table has rows already.")
+
+    async def prepare(self) -> None:
+        with _telling(self.address):
+            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_LOADING:
+                await self.connection.exec_driver_sql(statement)
 
     async def count(self, table: Table) -> int:
         with _telling(self.address, table):
@@ -124,8 +130,7 @@ async def _move(source: _Side, target: _Side) -> int:
     tables = Base.metadata.sorted_tables
     for table in tables:
         await target.refuse_rows(table)
-    for statement in LANGUAGES[target.connection.dialect.name].BEFORE_LOADING:
-        await target.connection.exec_driver_sql(statement)
+    await target.prepare()
     total = sum([await source.count(table) for table in tables])
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.

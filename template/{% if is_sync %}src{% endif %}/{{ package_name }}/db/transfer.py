@@ -48,7 +48,8 @@ def transfer(source: DatabaseSettings, target: DatabaseSettings) -> int:
             if read_heads(settings) != heads():
                 raise DataLayerError("The schema is not at the newest revision: migrate first.")
     snapshot = {READ_ONLY: True, **LANGUAGES[backend].SNAPSHOT}
-    with _connected(source, snapshot) as origin, _connected(target, {}) as destination:
+    # The target's transaction is the last to end: what fails before leaves nothing there.
+    with _connected(target, {}) as destination, _connected(source, snapshot) as origin:
         return _move(origin, destination)
 
 
@@ -64,6 +65,11 @@ class _Side:
             rows = self.connection.execute(select(table.c[0]).limit(1))
             if rows.first() is not None:
                 raise DataLayerError("The table has rows already.")
+
+    def prepare(self) -> None:
+        with _telling(self.address):
+            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_LOADING:
+                self.connection.exec_driver_sql(statement)
 
     def count(self, table: Table) -> int:
         with _telling(self.address, table):
@@ -123,8 +129,7 @@ def _move(source: _Side, target: _Side) -> int:
     tables = Base.metadata.sorted_tables
     for table in tables:
         target.refuse_rows(table)
-    for statement in LANGUAGES[target.connection.dialect.name].BEFORE_LOADING:
-        target.connection.exec_driver_sql(statement)
+    target.prepare()
     total = sum([source.count(table) for table in tables])
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.
