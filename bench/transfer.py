@@ -82,10 +82,12 @@ async def main():
     ratios = []
     for number in range(rounds):
         seconds = {}
-        for function, arguments in [(copy, ()), (transfer, (source, target))][:: 1 - number % 2 * 2]:
+        both = [(copy, ()), (transfer, (source, target))]
+        for function, arguments in both[:: 1 - number % 2 * 2]:
             seconds[function] = await timed(function, *arguments)
-        ratios.append(seconds[transfer] / seconds[copy])
-        print(f"COPY {seconds[copy]:6.2f} s   transfer {seconds[transfer]:6.2f} s   {ratios[-1]:.2f}", flush=True)
+        ratio = seconds[transfer] / seconds[copy]
+        ratios.append(ratio)
+        print(f"COPY {seconds[copy]:.2f} s, transfer {seconds[transfer]:.2f} s: {ratio:.2f}", flush=True)
     print(f"median ratio {statistics.median(ratios):.2f}")
 """
 COPY = {
@@ -117,7 +119,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, load_postgres().start_postgres() as server:
+    with tempfile.TemporaryDirectory() as name, load_postgres().start() as server:
         shared = Path(name)
         (shared / "template").mkdir()
         snapshot(shared / "template")
