@@ -87,7 +87,8 @@ async def main():
             seconds[function] = await timed(function, *arguments)
         ratio = seconds[transfer] / seconds[copy]
         ratios.append(ratio)
-        print(f"COPY {seconds[copy]:.2f} s, transfer {seconds[transfer]:.2f} s: {ratio:.2f}", flush=True)
+        times = f"COPY {seconds[copy]:.2f} s, transfer {seconds[transfer]:.2f} s"
+        print(f"{times}: {ratio:.2f}", flush=True)
     print(f"median ratio {statistics.median(ratios):.2f}")
 """
 COPY = {
