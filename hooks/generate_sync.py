@@ -129,7 +129,7 @@ def rewrite_code(code: str) -> str:
 
 def rewrite_words(text: str) -> str:
     text = RENAMED_WORD.sub(lambda match: RENAMES[match[0]], text)
-    return re.sub(r"(session\.)stream\(", r"\1execute(", text)
+    return re.sub(r"((?:session|connection)\.)stream\(", r"\1execute(", text)
 
 
 def rewrite_prose(text: str) -> str:

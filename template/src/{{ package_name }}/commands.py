@@ -15,7 +15,8 @@ from .db.engine import Database
 from .db.errors import DataLayerError, UnavailableError
 from .db.health import read_heads
 from .db.runtime import run
-from .db.settings import Environment, SettingsError
+from .db.settings import Environment, SettingsError, parse_url
+from .db.transfer import transfer as transfer_rows
 from .features.seed import SEEDS
 from .features.unit_of_work import UnitOfWork
 from .settings import Settings
@@ -72,10 +73,34 @@ def check() -> None:
     typer.echo(f"schema: up to date, at {_names(current)}")
 
 
+@app.command()
+def transfer(
+    source: Annotated[str, typer.Option("--from", help="The URL of the database to copy.")],
+    target: Annotated[str, typer.Option("--to", help="The URL of a database without rows.")],
+) -> None:
+    """Copy all rows to another database, whose schema is made if there is none."""
+    origin, destination = _settings_for("--from", source), _settings_for("--to", target)
+    with _one_line_errors(destination):
+        if not run(read_heads, destination):
+            migrations.upgrade(destination)
+        rows = run(transfer_rows, origin, destination)
+    typer.echo(f"{rows} rows were copied and compared.")
+
+
 def load_settings() -> Settings:
     """Return the settings, or end the process with a line for each that is wrong."""
     with _one_line_errors():
         return Settings.load()
+
+
+def _settings_for(option: str, url: str) -> Settings:
+    """Return the settings with another database, or end the process with one line."""
+    try:
+        parse_url(url)
+    except ValueError as error:
+        fail(f"{option}: {error}")
+    with _one_line_errors():
+        return Settings.load(database_url=url)
 
 
 def fail(message: str) -> None:

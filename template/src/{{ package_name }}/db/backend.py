@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import ColumnElement, Dialect, Engine, Insert
+from sqlalchemy import ColumnElement, Dialect, Engine, Insert, Select, Table
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .settings import DatabaseSettings
 
 
+# A connection, a table, the names of its columns, and batches of rows.
+Copy = Callable[[Any, Table, Sequence[str], Any], Any]
 CompareDefaults = bool | Callable[..., bool]
 
 
@@ -26,6 +28,9 @@ class Connector(Protocol):
 
     RECYCLE: int
     """After how many seconds an open connection is replaced by a new one; -1 for never."""
+
+    COPY: Copy | None
+    """The fastest way in for many rows, of which batches come; None if that is an INSERT."""
 
     def connect_args(self, settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
         """Return the arguments of `connect`, other than what the URL says."""
@@ -51,6 +56,15 @@ class Language(Protocol):
     READING: dict[str, Any]
     """Execution options of sessions that only read."""
 
+    SNAPSHOT: dict[str, Any]
+    """Execution options of a connection that sees the database as of one moment."""
+
+    BEFORE_LOADING: Sequence[str]
+    """What lets the rows of a transaction come in any order."""
+
+    DECODERS: Mapping[type[Any], Callable[[Any], Any] | None]
+    """What reads a type's values quicker than the type; None if the driver's are equal to them."""
+
     MEANINGS: Mapping[Any, Meaning]
     """What its errors mean, by code."""
 
@@ -73,6 +87,9 @@ class Language(Protocol):
 
         A change that is None takes the value that was to be inserted.
         """
+
+    def after_loading(self, table: Table) -> Iterable[Select[Any]]:
+        """Return what lets the numbers that the database gives go on after those of the rows."""
 
     def holds(self, column: Any, text: str) -> ColumnElement[bool]:
         """Tell in a query whether a JSON list holds a text."""

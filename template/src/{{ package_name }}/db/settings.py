@@ -54,10 +54,10 @@ class DatabaseSettings(BackendSettings):
     database_echo: bool = False
 
     @classmethod
-    def load(cls) -> Self:
-        """Return the settings of this process; raises SettingsError."""
+    def load(cls, **values: object) -> Self:
+        """Return the settings of this process, but for these values; raises SettingsError."""
         try:
-            return cls.model_validate({})
+            return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_describe(error, PREFIX)) from None
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine
+from sqlalchemy import Dialect, Engine, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .backend import Copy
 from .postgres_language import replace_outdated
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -54,3 +57,22 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
 
     bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
     replace_outdated(engine)
+
+
+async def copy(
+    connection: AsyncConnection,
+    table: Table,
+    names: Sequence[str],
+    batches: AsyncIterator[list[tuple[Any, ...]]],
+) -> None:
+    """Store rows with these columns, in the connection's transaction."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.copy_records_to_table(
+        table.name,
+        schema_name=table.schema,
+        columns=names,
+        records=(row async for rows in batches for row in rows),
+    )
+
+
+COPY: Copy | None = copy

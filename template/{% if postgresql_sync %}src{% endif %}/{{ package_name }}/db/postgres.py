@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Dialect, Engine
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy import Dialect, Engine, Table
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .backend import Copy
 from .postgres_language import replace_outdated
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -87,3 +91,27 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
 
     bound_waiting(engine, ping, lambda connection: connection.close())
     replace_outdated(engine)
+
+
+def copy(
+    connection: SQLAlchemyConnection,
+    table: Table,
+    names: Sequence[str],
+    batches: Iterator[list[tuple[Any, ...]]],
+) -> None:
+    """Store rows with these columns, in the connection's transaction."""
+    driver: Any = connection.connection.driver_connection
+    where = Identifier(*filter(None, (table.schema, table.name)))
+    columns = SQL(", ").join(map(Identifier, names))
+    with driver.cursor() as cursor:
+        cursor.execute(SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
+        types = [column.type_code for column in cursor.description]
+        into = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(where, columns)
+        with cursor.copy(into) as stream:
+            stream.set_types(types)
+            for rows in batches:
+                for row in rows:
+                    stream.write_row(row)
+
+
+COPY: Copy | None = copy

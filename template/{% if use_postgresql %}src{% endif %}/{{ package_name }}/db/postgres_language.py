@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, ExceptionContext, Insert, cast, event
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    ExceptionContext,
+    Insert,
+    Integer,
+    Select,
+    Table,
+    cast,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
 
@@ -25,9 +37,16 @@ from .errors import (
     StaleError,
     UnavailableError,
 )
+from .types import ExactDecimal, UtcDateTime
+
+_quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 
 # One SELECT needs no BEGIN and COMMIT around it: two round trips less.
 READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+# Of foreign keys that are not deferrable, a COPY checks those within its table at its end.
+BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
+DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
 COMPARE_DEFAULTS: CompareDefaults = True
 FAILED = "The migration that failed was undone; what came before it stays."
 
@@ -98,6 +117,15 @@ def upsert(
         name: insert.excluded[name] if value is None else value for name, value in changes.items()
     }
     return insert.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
+def after_loading(table: Table) -> Iterator[Select[Any]]:
+    """Yield what lets the sequences go on after the highest numbers of their columns."""
+    for column in table.columns:
+        if isinstance(column.type, Integer):
+            sequence = func.pg_get_serial_sequence(_quote.format_table(table), column.name)
+            highest = func.max(column)
+            yield select(func.setval(sequence, highest)).having(highest > 0)
 
 
 def holds(column: Any, text: str) -> ColumnElement[bool]:
