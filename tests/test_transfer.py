@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import copier
 import psycopg
-import pymysql  # type: ignore[import-untyped]
+import pymysql
 import pytest
 from projects import INSIDE, Project, postgres_database, wait_until
 from rendering import EVERYTHING, LATER, ROOT, SESSIONS, Renderer, commit, git
