@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from rendering import Renderer
+from rendering import Renderer, answers_of
 
 CONTRACTS = """
 [importlinter]
@@ -82,14 +83,17 @@ forbidden_modules =
     shop.settings
 """
 
+# What only the schema and the data layer may take from SQLAlchemy where PyDAL runs the queries.
+QUERYING = {"Session", "sessionmaker", "select", "insert", "update", "delete", "create_engine"}
+
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
-@pytest.mark.parametrize("sessions", ["async", "sync"])
-def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str) -> None:
+@pytest.mark.parametrize("layer", ["async", "sync", "pydal"])
+def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, layer: str) -> None:
     answers = {
         "package_name": "shop",
-        "sessions": sessions,
+        **answers_of(layer),
         "examples": ["items", "accounts", "tasks"],
     }
     (tmp_path / "contracts.ini").write_text(CONTRACTS)
@@ -103,6 +107,20 @@ def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Contracts: 5 kept, 0 broken" in done.stdout
+
+
+def test_features_and_web_leave_queries_to_pydal(renderer: Renderer) -> None:
+    answers = {
+        "package_name": "shop",
+        **answers_of("pydal"),
+        "examples": ["items", "accounts", "tasks"],
+    }
+    source = renderer.render(answers) / "src" / "shop"
+    for path in [*source.glob("features/**/*.py"), *source.glob("web/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                names = {alias.name for alias in node.names}
+                assert not names & QUERYING, f"{path.relative_to(source)}: {names & QUERYING}"
 
 
 def test_nothing_happens_at_import(renderer: Renderer, tmp_path: Path) -> None:
