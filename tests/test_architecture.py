@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from rendering import Renderer
+from rendering import Renderer, answers_of
 
 CONTRACTS = """
 [importlinter]
@@ -86,20 +87,24 @@ forbidden_modules =
     shop.settings
 """
 
+# What only the schema and the data layer may take from SQLAlchemy where PyDAL runs the queries.
+QUERYING = {"Session", "sessionmaker", "select", "insert", "update", "delete", "create_engine"}
+
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
 SERVED = pytest.mark.parametrize(
-    ("sessions", "web"), [("async", "fastapi"), ("sync", "fastapi"), ("sync", "flask")]
+    ("layer", "web"),
+    [("async", "fastapi"), ("sync", "fastapi"), ("sync", "flask"), ("pydal", "fastapi")],
 )
 
 
 @SERVED
-def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str, web: str) -> None:
+def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, layer: str, web: str) -> None:
     answers = {
         "package_name": "shop",
-        "sessions": sessions,
         "web": web,
+        **answers_of(layer),
         "examples": ["items", "accounts", "tasks"],
     }
     (tmp_path / "contracts.ini").write_text(CONTRACTS)
@@ -115,13 +120,27 @@ def test_imports_go_one_way(renderer: Renderer, tmp_path: Path, sessions: str, w
     assert "Contracts: 5 kept, 0 broken" in done.stdout
 
 
+def test_features_and_web_leave_queries_to_pydal(renderer: Renderer) -> None:
+    answers = {
+        "package_name": "shop",
+        **answers_of("pydal"),
+        "examples": ["items", "accounts", "tasks"],
+    }
+    source = renderer.render(answers) / "src" / "shop"
+    for path in [*source.glob("features/**/*.py"), *source.glob("web/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                names = {alias.name for alias in node.names}
+                assert not names & QUERYING, f"{path.relative_to(source)}: {names & QUERYING}"
+
+
 @SERVED
 def test_nothing_happens_at_import(
-    renderer: Renderer, tmp_path: Path, sessions: str, web: str
+    renderer: Renderer, tmp_path: Path, layer: str, web: str
 ) -> None:
     answers = {
         "package_name": "shop",
-        "sessions": sessions,
+        **answers_of(layer),
         "web": web,
         "examples": ["items", "accounts", "tasks"],
     }

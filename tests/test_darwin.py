@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 from pathlib import Path
@@ -117,24 +116,6 @@ def test_a_missing_database_or_migration_is_one_line(darwin: Project, postgres_u
     with darwin.serve() as address:
         status, body = ask(f"{address}/health/ready")
     assert (status, body["revision"], body["head"]) == (503, [], ["0001"])
-
-
-def test_the_runtime_never_queries_by_sqlalchemys_orm(darwin: Project) -> None:
-    """The models say what the schema is; sessions and their queries are PyDAL's alone."""
-    forbidden = {
-        "Session",
-        "sessionmaker",
-        "scoped_session",
-        "select",
-        "insert",
-        "update",
-        "delete",
-    }
-    package = darwin.folder / "src" / "darwin"
-    for path in [*package.glob("features/**/*.py"), *package.glob("web/**/*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
-                assert not forbidden & {alias.name for alias in node.names}, path
 
 
 def test_pydal_writes_no_schema(darwin: Project) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project, postgres_database
-from rendering import LATER, ROOT, Renderer
+from rendering import LATER, ROOT, Renderer, answers_of
 
 PROPERTIES = ROOT / "tests" / "properties"
 # These need no database: once is enough.
@@ -14,20 +14,22 @@ PURE = ["cursors.py", "emails.py"]
 
 
 @pytest.mark.parametrize(
-    ("sessions", "database"),
+    ("layer", "database"),
     [
         ("sync", "sqlite"),
         ("async", "postgresql"),
+        ("pydal", "sqlite"),
+        pytest.param("pydal", "postgresql", marks=LATER),
         pytest.param("sync", "postgresql", marks=LATER),
         pytest.param("async", "sqlite", marks=LATER),
     ],
 )
 def test_the_data_layer_has_its_properties(
-    renderer: Renderer, tmp_path: Path, sessions: str, database: str, postgres_url: str
+    renderer: Renderer, tmp_path: Path, layer: str, database: str, postgres_url: str
 ) -> None:
-    answers = {"package_name": "shop", "sessions": sessions, "examples": ["accounts"]}
+    answers = {"package_name": "shop", **answers_of(layer), "examples": ["accounts"]}
     files = ["repository.py", "column_types.py"]
-    if (sessions, database) == ("sync", "sqlite"):
+    if (layer, database) == ("sync", "sqlite"):
         files += PURE
     with postgres_database(postgres_url) as made:
         url = made if database == "postgresql" else f"sqlite:///{tmp_path}/a.db"

@@ -15,7 +15,7 @@ from sqlalchemy.types import Boolean
 from .adapters.conversion import column_type
 from .adapters.tables import Tables
 from .derivation import field_name, table_name
-from .statements import Order
+from .statements import Order, nulls_last
 
 # PyDAL's own queries are taken too; they have no types.
 Criterion = ColumnElement[bool] | TextClause
@@ -41,7 +41,7 @@ def translate(tables: Tables, criterion: Criterion) -> Query:
 
 def translate_order(tables: Tables, order: Order) -> Expression:
     """Return an order as PyDAL's; rows without a value come last, unless it says otherwise."""
-    element, nulls, descending = _element(order), "", False
+    element, nulls, descending = _element(nulls_last(order)), "", False
     while isinstance(element, elements.UnaryExpression):
         if element.modifier in _NULLS:
             nulls = _NULLS[element.modifier]
@@ -50,14 +50,7 @@ def translate_order(tables: Tables, order: Order) -> Expression:
         else:
             break
         element = element.element
-    # Where there are no nulls, saying so would only keep an index from being used.
-    if not nulls and getattr(element, "nullable", True):
-        nulls = "LAST"
-    expression = _expression(tables, element)
-    ordered = ~expression if descending else expression
-    if not nulls:
-        return ordered
-    return Expression(tables, tables._adapter.dialect.nulls, ordered, (expression, nulls))
+    return tables.ordered(_expression(tables, element), descending=descending, nulls=nulls)
 
 
 _NULLS: dict[Any, str] = {operators.nulls_first_op: "FIRST", operators.nulls_last_op: "LAST"}
@@ -77,13 +70,13 @@ def _condition(tables: Tables, element: Any) -> Query:
             return _all_or_any(tables, element)
         case elements.AsBoolean():
             wanted = element.operator is operators.is_true
-            return _expression(tables, element.element) == _constant(tables, wanted)
+            return _expression(tables, element.element) == tables.constant(wanted)
         case elements.UnaryExpression(operator=operators.inv):
             return ~_condition(tables, element.element)
         case elements.BinaryExpression():
             return _comparison(tables, element)
         case elements.ColumnClause(type=Boolean()):
-            return _expression(tables, element) == _constant(tables, True)
+            return _expression(tables, element) == tables.constant(True)
     return Query(tables, _compiled(tables, element))
 
 
@@ -106,7 +99,7 @@ def _comparison(tables: Tables, element: Any) -> Query:
     if operator in _COMPARISONS:
         return _COMPARISONS[operator](field, _value(tables, element.right))
     if operator in (operators.in_op, operators.not_in_op) and _is_list(element.right):
-        found = Query(tables, field._dialect.belongs, field, list(element.right.effective_value))
+        found = tables.belongs(field, element.right.effective_value)
         return found if operator is operators.in_op else ~found
     if operator is operators.between_op:
         low, high = (_value(tables, side) for side in element.right.clauses)
@@ -156,7 +149,7 @@ def _value(tables: Tables, element: Any) -> Any:
         case elements.Null():
             return None
         case elements.True_() | elements.False_():
-            return _constant(tables, isinstance(element, elements.True_))
+            return tables.constant(isinstance(element, elements.True_))
         case elements.BindParameter():
             return element.effective_value
     return _expression(tables, element)
@@ -188,9 +181,3 @@ def _compiled(tables: Tables, element: Any) -> str:
         raise UntranslatableError(element)
     sql = str(compiled)
     return sql if dialect.paramstyle == "qmark" else sql.replace("%%", "%")
-
-
-def _constant(tables: Tables, value: bool) -> Expression:
-    """Return true or false as part of the text, so that partial indexes on it are used."""
-    words = tables._adapter.dialect
-    return Expression(tables, lambda: words.true_exp if value else words.false_exp)

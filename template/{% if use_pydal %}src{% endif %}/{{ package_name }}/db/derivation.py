@@ -51,7 +51,7 @@ def define(tables: Tables, table: sa.Table) -> Table:
         tables.define_table(
             name,
             *(_field(tables, column) for column in table.columns),
-            rname=_quoted(tables, table.name),
+            rname=tables.quoted(table.name),
             **({} if numbered else {"primarykey": keys}),
         )
     return tables[name]
@@ -113,7 +113,7 @@ def _field(tables: Tables, column: sa.Column[Any]) -> Field:
         update=python_onupdate(column),
         ondelete=(foreign and foreign.ondelete) or "NO ACTION",
         onupdate=(foreign and foreign.onupdate) or "NO ACTION",
-        rname=_quoted(tables, column.name),
+        rname=tables.quoted(column.name),
         # The types of the models convert and refuse; PyDAL would cut off what it does not know.
         filter_in=_unchanged,
         requires=None,
@@ -147,11 +147,6 @@ def _is_unique(column: sa.Column[Any]) -> bool:
     ]
     indexes = [index for index in table.indexes if index.unique and list(index.columns) == [column]]
     return bool(column.unique or alone or indexes)
-
-
-def _quoted(tables: Tables, name: str) -> str:
-    quoted: str = tables._adapter.dialect.quote(name)
-    return quoted
 
 
 def _unchanged(value: Any) -> Any:

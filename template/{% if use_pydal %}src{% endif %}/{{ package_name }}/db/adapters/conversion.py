@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from ..errors import DataLayerError
 
-# How psycopg names the type of a NUMERIC column: SQLAlchemy asks that of such columns alone.
+# The number of NUMERIC where a driver tells the types of what it found by number.
 _NUMERIC = 1700
 
 Processor = Callable[[Any], Any] | None

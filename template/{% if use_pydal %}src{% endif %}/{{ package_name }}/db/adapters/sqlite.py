@@ -12,6 +12,16 @@ from pydal.dialects.sqlite import SQLiteDialect
 
 from .base import LentAdapter, Words
 
+_PARTS = {
+    "year": "%Y",
+    "month": "%m",
+    "day": "%d",
+    "hour": "%H",
+    "minute": "%M",
+    "second": "%S",
+    "epoch": "%s",
+}
+
 
 @adapters.register_for("lentsqlite")
 class LentSQLite(LentAdapter, SQLite):
@@ -23,6 +33,11 @@ class LentSQLite(LentAdapter, SQLite):
 
 @dialects.register_for(LentSQLite)
 class _SQLiteWords(Words, SQLiteDialect):
+    def extract(self, field: Any, what: str, query_env: Any = None) -> str:
+        # PyDAL would call a function of Python's, which its own connections have.
+        value = self.expand(field, query_env=query_env or {})
+        return f"CAST(strftime('{_PARTS[what]}', {value}) AS INTEGER)"
+
     def select(self, *args: Any, **kwargs: Any) -> str:
         # Who writes has the whole file from the beginning.
         statement: str = super().select(*args, **kwargs)

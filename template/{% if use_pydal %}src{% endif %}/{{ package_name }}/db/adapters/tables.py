@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from pydal import DAL, Field
-from pydal.objects import Query
+from pydal.objects import Expression, Query
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -76,6 +76,27 @@ class Tables(DAL):
         """What converts values, as the models do."""
         converter: Converter = self._adapter.converter
         return converter
+
+    def quoted(self, name: str) -> str:
+        """Return a name as the database takes it, whatever it is."""
+        quoted: str = self._adapter.dialect.quote(name)
+        return quoted
+
+    def constant(self, value: bool) -> Expression:
+        """Return true or false as part of the text, so that partial indexes on it are used."""
+        words = self._adapter.dialect
+        return Expression(self, lambda: words.true_exp if value else words.false_exp)
+
+    def belongs(self, field: Expression, values: Iterable[Any]) -> Query:
+        """Tell whether a field has one of these values; PyDAL's own would have to sort them."""
+        return Query(self, self._adapter.dialect.belongs, field, [*values])
+
+    def ordered(self, value: Expression, *, descending: bool, nulls: str) -> Expression:
+        """Return an order, with the rows without a value FIRST, LAST, or where they fall."""
+        order = ~value if descending else value
+        return (
+            Expression(self, self._adapter.dialect.nulls, order, (value, nulls)) if nulls else order
+        )
 
     def has_tables(self, query: Query) -> bool:
         """Tell whether PyDAL knows from a query alone which tables it is about."""
