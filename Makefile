@@ -40,8 +40,8 @@ front-door: setup      ## write cookiecutter's questions anew, from copier.yml
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py
 
-services:              ## install what some tests need beside Python: pgbouncer
-	@tools/install_pgbouncer
+services:              ## install what some tests need beside Python: pgbouncer, MariaDB
+	@tools/install_services
 
 .venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))
 	$(UV) venv --quiet --allow-existing

@@ -1,4 +1,4 @@
-"""Resources for tests: a renderer, a PostgreSQL server, and an environment without surprises."""
+"""Resources for tests: a renderer, database servers, and an environment without surprises."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from projects import postgres_database
+from projects import mysql_database, postgres_database
 from rendering import ROOT, Renderer, locked, snapshot
 
-POSTGRES = ROOT / "template" / "{% if use_postgresql %}tests{% endif %}" / "postgres.py"
+# The modules that projects get for their tests, which start servers.
+TEMPLATE = ROOT / "template"
+SERVERS = {
+    "postgres": TEMPLATE / "{% if use_postgresql %}tests{% endif %}" / "postgres.py",
+    "mysql": TEMPLATE / "{% if use_mysql %}tests{% endif %}" / "mysql.py",
+}
 
 # These take longest: begun last, one would be waited for while the other cores have nothing to do.
 LONGEST = [
@@ -32,7 +37,7 @@ FOREIGN = ("DATABASE_", "COPIER_", "ENVIRONMENT", "PYTEST_ADDOPTS", "PYTHONDONTW
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start one server for all workers, which inherit its address."""
+    """Start one server of each kind for all workers, which inherit its address."""
     # A run in the background ignores Ctrl-C, and what it starts would too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
@@ -43,16 +48,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "GIT_CONFIG_SYSTEM": os.devnull,
         "COPIER_SETTINGS_PATH": str(ROOT / "tests" / "no-copier-settings.yml"),
     }
-    if hasattr(config, "workerinput") or "TEST_POSTGRES_URL" in os.environ:
+    if hasattr(config, "workerinput"):
         return
-    postgres = load_postgres()
-    try:
-        server = postgres.start()
-    except postgres.ServerError as error:
-        os.environ["PLINTH_POSTGRES_ERROR"] = f"{error} ({postgres.HOW_TO_GET})"
-        return
-    os.environ["TEST_POSTGRES_URL"] = server.url
-    config.add_cleanup(server.stop)
+    for module in map(load_server, SERVERS):
+        if module.VARIABLE in os.environ:
+            continue
+        try:
+            server = module.start()
+        except module.ServerError as error:
+            os.environ[f"PLINTH_{module.VARIABLE}"] = f"{error} ({module.HOW_TO_GET})"
+        else:
+            os.environ[module.VARIABLE] = server.url
+            config.add_cleanup(server.stop)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,9 +67,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[2].partition("[")[0], 99))
 
 
-def load_postgres() -> ModuleType:
-    """Return the module that projects get for their tests."""
-    spec = importlib.util.spec_from_file_location("rendered_postgres", POSTGRES)
+def load_server(name: str) -> ModuleType:
+    """Return the module that starts a server for a project's tests."""
+    spec = importlib.util.spec_from_file_location(f"rendered_{name}", SERVERS[name])
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -92,20 +99,33 @@ def renderer(shared: Path) -> Renderer:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
-    """The address of a server on which databases can be made."""
-    if "TEST_POSTGRES_URL" in os.environ:
-        return os.environ["TEST_POSTGRES_URL"]
-    reason = os.environ["PLINTH_POSTGRES_ERROR"]
+    """The address of a PostgreSQL server on which databases can be made."""
+    return _address("TEST_POSTGRES_URL")
+
+
+@pytest.fixture(scope="session")
+def mysql_url() -> str:
+    """The address of a MySQL or MariaDB server on which databases can be made."""
+    return _address("TEST_MYSQL_URL")
+
+
+def _address(variable: str) -> str:
+    if variable in os.environ:
+        return os.environ[variable]
+    reason = os.environ[f"PLINTH_{variable}"]
     if "CI" in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/service.db"
+    elif request.param == "mysql":
+        with mysql_database(request.getfixturevalue("mysql_url")) as made:
+            yield made
     else:
         with postgres_database(request.getfixturevalue("postgres_url")) as made:
             yield made

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import psycopg
+import pymysql
 from rendering import ROOT, Answers, Renderer
 
 INSIDE = ROOT / "tests" / "inside"
@@ -210,8 +212,11 @@ class Served:
         return output
 
 
-def run_inside(project: Project, name: str) -> None:
-    """Run tests of ours with those of a project; for sync sessions they are rewritten first."""
+def run_inside(project: Project, name: str, only: str = "") -> None:
+    """Run tests of ours with those of a project; for sync sessions they are rewritten first.
+
+    Those whose name holds `only`, an expression of pytest.
+    """
     sessions = project.answers["sessions"]
     text = (INSIDE / f"{name}.py").read_text()
     if sessions == "sync":
@@ -225,7 +230,7 @@ def run_inside(project: Project, name: str) -> None:
     plugins = ["no:cacheprovider", "no:randomly", *(["no:asyncio"] if sessions == "sync" else [])]
     options = [option for plugin in plugins for option in ("-p", plugin)]
 
-    output = project.run("pytest", *options, str(target))
+    output = project.run("pytest", *options, "-k", only, str(target))
 
     assert "skipped" not in output
 
@@ -302,3 +307,34 @@ def postgres_database(server: str) -> Iterator[str]:
             yield f"{server.rpartition('/')[0]}/{name}"
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def mysql_database(server: str) -> Iterator[str]:
+    """Make a database on the server, for other letters than ours, and remove it at the end."""
+    name = f"plinth_{uuid4().hex}"
+    ask_mysql(server, f"CREATE DATABASE {name} CHARACTER SET latin1")
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        ask_mysql(server, f"DROP DATABASE {name}")
+
+
+def ask_mysql(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Run one statement outside of any project; return its rows."""
+    with mysql_connection(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return list(cursor.fetchall())
+
+
+def mysql_connection(url: str) -> Any:
+    """Connect to a database of MySQL as its URL says, outside of any project."""
+    parts = urlsplit(url)
+    return pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=parts.path.lstrip("/") or None,
+        autocommit=True,
+    )

@@ -81,6 +81,7 @@ INSTALLED: list[dict[str, Any]] = [
         ("postgresql", "sync", ["accounts", "tasks"]),
         ("sqlite", "async", ["accounts", "items"]),
         ("sqlite", "sync", ["tasks"]),
+        ("mysql", "sync", ["accounts", "tasks"]),
     ]
 ]
 

@@ -12,7 +12,7 @@ from subprocess import DEVNULL
 from typing import Any
 
 import psycopg
-from conftest import load_postgres
+from conftest import load_server
 from projects import is_alive, wait_until
 
 
@@ -107,7 +107,7 @@ class FragileServer:
 @contextmanager
 def fragile_server() -> Iterator[FragileServer]:
     """Start a server, and leave nothing of it."""
-    with load_postgres().start() as started:
+    with load_server("postgres").start() as started:
         server = FragileServer(started.url)
         try:
             yield server

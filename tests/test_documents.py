@@ -12,11 +12,24 @@ from rendering import ROOT, Renderer
 
 DOCS = ROOT / "docs" / "data-layer.md"
 # The pitfalls by their letters, and how many there are.
-PITFALLS = {"S": 15, "P": 12, "A": 6, "L": 13, "U": 5, "R": 9, "Retry": 0, "H": 3, "C": 3, "Q": 1}
+PITFALLS = {
+    "S": 15,
+    "P": 12,
+    "M": 9,
+    "A": 6,
+    "L": 13,
+    "U": 5,
+    "R": 9,
+    "Retry": 0,
+    "H": 3,
+    "C": 3,
+    "Q": 1,
+}
 DEFECTS = 17
 ANSWERS: dict[str, Any] = {
     "package_name": "shop",
     "database": "postgresql",
+    "other_databases": ["mysql"],
     "sessions": "async",
     "web": "fastapi",
     "examples": ["items", "accounts", "tasks"],

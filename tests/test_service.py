@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project, ask, free_port, postgres_database, project_at, wait_for
+from projects import (
+    Project,
+    ask,
+    free_port,
+    mysql_database,
+    postgres_database,
+    project_at,
+    wait_for,
+)
 from rendering import (
     INSTALLED,
     LATER,
@@ -29,11 +37,25 @@ SOME = pytest.mark.parametrize("answers", pairwise(), ids=name_of)
 BASE: dict[str, Any] = {
     "package_name": "shop",
     "database": "postgresql",
+    "other_databases": ["mysql"],
     "web": "fastapi",
     "examples": ["items", "accounts", "tasks"],
 }
 BOTH_SESSIONS = pytest.mark.parametrize("sessions", ["async", "sync"])
 EACH_DATABASE = pytest.mark.parametrize(
+    ("sessions", "url"),
+    [
+        ("async", "postgresql"),
+        ("sync", "sqlite"),
+        pytest.param("async", "sqlite", marks=LATER),
+        pytest.param("sync", "postgresql", marks=LATER),
+        ("sync", "mysql"),
+        pytest.param("async", "mysql", marks=LATER),
+    ],
+    indirect=["url"],
+)
+# On those that take back DDL.
+EACH_OTHER_DATABASE = pytest.mark.parametrize(
     ("sessions", "url"),
     [
         ("async", "postgresql"),
@@ -60,7 +82,7 @@ def kept(answers: Answers) -> Iterator[Path]:
 
 @SOME
 def test_its_own_tests_pass(
-    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str
+    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str, mysql_url: str
 ) -> None:
     project = project_at(renderer, tmp_path, "", answers)
     plugins = ["-p", "no:asyncio"] if answers["sessions"] == "sync" else []
@@ -73,10 +95,11 @@ def test_its_own_tests_pass(
 
 @SOME
 def test_the_commands_of_the_documents_work(
-    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str
+    renderer: Renderer, tmp_path: Path, answers: Answers, postgres_url: str, mysql_url: str
 ) -> None:
-    with postgres_database(postgres_url) as made:
-        url = made if answers["database"] == "postgresql" else f"sqlite:///{tmp_path}/a.db"
+    with postgres_database(postgres_url) as made, mysql_database(mysql_url) as other:
+        urls = {"postgresql": made, "mysql": other, "sqlite": f"sqlite:///{tmp_path}/a.db"}
+        url = urls[answers["database"]]
         project = project_at(renderer, tmp_path, url, answers)
         package = project.package
         said = project.run_each(
@@ -170,7 +193,7 @@ def test_a_second_migration_that_alters_a_column_keeps_the_rows(
         "e = create_engine(sys.argv[1]).connect(); "
         "print(*(e.scalar(text(f'SELECT count(*) FROM {t}')) for t in ('users','files','items')))"
     )
-    sync_url = url.replace("postgresql://", "postgresql+psycopg://")
+    sync_url = url.replace("postgresql:", "postgresql+psycopg:").replace("mysql:", "mysql+pymysql:")
     done = subprocess.run(
         [sys.executable, "-c", count, sync_url], capture_output=True, text=True, check=True
     )
@@ -181,7 +204,7 @@ def test_a_second_migration_that_alters_a_column_keeps_the_rows(
     project.run_each("alembic downgrade -1", "alembic upgrade +1")
 
 
-@EACH_DATABASE
+@EACH_OTHER_DATABASE
 def test_a_failing_migration_leaves_nothing_and_passes_once_repaired(
     renderer: Renderer, tmp_path: Path, sessions: str, url: str
 ) -> None:
@@ -238,7 +261,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_its_tests_leave_the_developers_database_alone(
     renderer: Renderer, tmp_path: Path, sessions: str
 ) -> None:
-    answers = BASE | {"sessions": sessions, "database": "sqlite"}
+    answers = BASE | {"sessions": sessions, "database": "sqlite", "other_databases": []}
     project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/dev.db", answers)
     project.run("shop", "migrate")
     project.run("shop", "seed")
@@ -261,7 +284,10 @@ def test_its_tests_leave_the_developers_database_alone(
 
 @pytest.mark.parametrize(
     "answers",
-    [INSTALLED[0], INSTALLED[3], *(pytest.param(one, marks=LATER) for one in INSTALLED[1:3])],
+    [
+        pytest.param(answers, marks=[] if number in (0, 3) else LATER)
+        for number, answers in enumerate(INSTALLED)
+    ],
     ids=name_of,
 )
 def test_the_makefile_does_all_of_its_own_set_up(

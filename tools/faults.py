@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conftest import FOREIGN, load_postgres  # noqa: E402
+from conftest import FOREIGN, load_server  # noqa: E402
 from rendering import Renderer, snapshot  # noqa: E402
 from runs import Outcome, Run, run_all  # noqa: E402
 
@@ -183,7 +183,7 @@ def postgres(projects: Iterable[str]) -> Iterator[None]:
     if not is_needed or "TEST_POSTGRES_URL" in os.environ:
         yield
         return
-    server = load_postgres().start()
+    server = load_server("postgres").start()
     os.environ["TEST_POSTGRES_URL"] = server.url
     try:
         yield

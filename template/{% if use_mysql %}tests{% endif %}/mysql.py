@@ -27,6 +27,8 @@ HOW_TO_GET = (
 # Tables must not depend on what the database was made for.
 CREATE_OPTIONS = "CHARACTER SET latin1"
 DROP_OPTIONS = ""
+# Rows that refer to others of their own table go in any order.
+BEFORE_DELETING = ["SET foreign_key_checks = 0"]
 SESSION = {
     "SELECT @@time_zone": "+00:00",
     "SELECT @@innodb_lock_wait_timeout": 5,
@@ -120,10 +122,12 @@ def _supervise(install: str, program: str) -> None:
     """Run in the supervisor, as does everything below: report the URL or an error, then wait."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("its supervisor was terminated"))
     try:
-        with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
-            with _running_server(install, program, Path(folder)) as url:
-                print(url, flush=True)
-                sys.stdin.read()
+        with (
+            tempfile.TemporaryDirectory(prefix="mariadb-") as folder,
+            _running_server(install, program, Path(folder)) as url,
+        ):
+            print(url, flush=True)
+            sys.stdin.read()
     except (ServerError, OSError, SubprocessError) as error:
         sys.exit(str(error))
 

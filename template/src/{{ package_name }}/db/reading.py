@@ -23,4 +23,6 @@ def refuse_writes(engine: Engine) -> None:
 def _only_reads(statement: Any) -> bool:
     if isinstance(statement, TextClause):
         return statement.text.lstrip()[:6].upper() == "SELECT"
-    return bool(getattr(statement, "is_select", False))
+    # A lock would last for one statement on one database, and to the end of the unit on another.
+    locks = getattr(statement, "_for_update_arg", None) is not None
+    return bool(getattr(statement, "is_select", False)) and not locks

@@ -27,6 +27,7 @@ DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {
     Uuid: lambda value: value and UUID(value),
 }
 COMPARE_DEFAULTS: CompareDefaults = True
+FAILED = "The migrations were undone, those before the one that failed too."
 
 # SQLite has no code of its own for these.
 _MISSING = re.compile(r"no such (table|column)|table \S+ has no column")

@@ -11,7 +11,7 @@ __all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings"]
 # MySQL and MariaDB have one dialect, so that a schema does not depend on which name the URL uses.
 ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
 CONNECTORS: dict[str, Connector] = {"sqlite": sqlite, "postgresql": postgres, "mysql": mysql}
-# In this order, because a driver's errors of MySQL have a SQLSTATE as PostgreSQL's have.
+# In the order of asking whose an error is: those of MySQL have an SQLSTATE beside their number.
 LANGUAGES: dict[str, Language] = {
     "sqlite": sqlite_language,
     "mysql": mysql_language,

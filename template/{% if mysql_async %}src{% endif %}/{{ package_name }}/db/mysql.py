@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncmy
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
@@ -41,6 +41,11 @@ class MySQLDialect(MySQLDialect_asyncmy):
     def on_connect(self) -> Callable[[Any], None]:
         """Send nothing more: the session is set up."""
         return lambda connection: None
+
+    def initialize(self, connection: Connection) -> None:
+        """Store ids as text also on MariaDB, so that both have one schema and one order."""
+        super().initialize(connection)
+        self.supports_native_uuid = False
 
 
 registry.register("mysql.asyncmy", __name__, MySQLDialect.__name__)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
@@ -39,6 +39,11 @@ class MySQLDialect(MySQLDialect_pymysql):
     def on_connect(self) -> Callable[[Any], None]:
         """Send nothing more: the session is set up."""
         return lambda connection: None
+
+    def initialize(self, connection: Connection) -> None:
+        """Store ids as text also on MariaDB, so that both have one schema and one order."""
+        super().initialize(connection)
+        self.supports_native_uuid = False
 
 
 registry.register("mysql.pymysql", __name__, MySQLDialect.__name__)

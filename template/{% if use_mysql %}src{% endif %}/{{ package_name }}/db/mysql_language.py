@@ -31,6 +31,10 @@ SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 BEFORE_LOADING: Sequence[str] = ("SET SESSION foreign_key_checks = 0",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+FAILED = (
+    "MySQL cannot take back what alters the schema. What it did before is still there: "
+    "undo that by hand before the migration runs again."
+)
 
 _STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
 _BUSY: Meaning = (UnavailableError, "The database is busy: a lock was not free in time.")

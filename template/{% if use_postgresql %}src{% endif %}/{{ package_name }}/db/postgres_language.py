@@ -46,6 +46,7 @@ SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_re
 BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
 COMPARE_DEFAULTS: CompareDefaults = True
+FAILED = "The migration that failed was undone; what came before it stays."
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {
