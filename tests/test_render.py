@@ -195,7 +195,7 @@ def test_every_setting_is_read_and_documented(renderer: Renderer) -> None:
     for answers in SOME:
         project = renderer.render(answers)
         package = project / "src" / answers["package_name"]
-        classes = [package / "settings.py", *(package / "db").glob("*settings.py")]
+        classes = [package / "settings.py", package / "db" / "settings.py"]
         source = "\n".join(path.read_text() for path in package.rglob("*.py"))
         documented = (project / ".env.example").read_text()
         for path in classes:
