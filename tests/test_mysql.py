@@ -15,7 +15,7 @@ from typing import Any
 
 import pymysql
 import pytest
-from conftest import load_server
+from conftest import SERVERS, load_server
 from projects import (
     Project,
     ask_mysql,
@@ -65,6 +65,16 @@ async def main(database):
         print(f"{time.monotonic() - began:.1f} {said}", flush=True)
 
 run(main, Database(Settings()))
+"""
+
+HOLD = """
+import importlib.util, sys, time
+spec = importlib.util.spec_from_file_location("mysql", sys.argv[1])
+mysql = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(mysql)
+server = mysql.start()
+print(server.url, flush=True)
+time.sleep(60)
 """
 
 
@@ -249,6 +259,24 @@ def fragile(mysql_url: str) -> Iterator[Fragile]:
         server = Fragile(started.url)
         yield server
         server.end()
+
+
+def test_a_private_server_leaves_nothing_even_if_its_holder_is_killed(
+    tmp_path: Path, mysql_url: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(SERVERS["mysql"])],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        server = Fragile(holder.stdout.readline().strip())
+        assert is_alive(server.process)
+        assert list(tmp_path.iterdir()) != []
+        holder.kill()
+    wait_until(lambda: not is_alive(server.process), 30)
+    wait_until(lambda: list(tmp_path.iterdir()) == [], 30)
 
 
 @SESSIONS
