@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import FOREIGN, load_server  # noqa: E402
-from rendering import Renderer, snapshot  # noqa: E402
+from rendering import Renderer, answers_of, snapshot  # noqa: E402
 from runs import Outcome, Run, run_all  # noqa: E402
 
 PLANTED = ROOT / "tools" / "planted"
@@ -123,12 +123,12 @@ def render(projects: Iterable[str], work: Path) -> dict[str, Path]:
     snapshot(work / "template")
     folders = {}
     for name in sorted(projects):
-        database, sessions, web, examples = name.split("-")
+        database, layer, web, examples = name.split("-")
         folders[name] = Renderer(work).render(
             {
                 "package_name": "shop",
                 "database": database,
-                "sessions": sessions,
+                **answers_of(layer),
                 "web": web,
                 "examples": [] if examples == "bare" else examples.split("+"),
             }

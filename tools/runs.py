@@ -114,5 +114,5 @@ def arguments_for(run: Run) -> list[str]:
     """Return the arguments of pytest: in the files' order, so that each run finds the same."""
     arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    arguments += ["-p", "no:asyncio"] if "-sync-" in run.project else []
+    arguments += [] if "-async-" in run.project else ["-p", "no:asyncio"]
     return [*arguments, *run.tests]

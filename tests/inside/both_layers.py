@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from shop.db.criteria import translate
+from shop.db.criteria import UntranslatableError, translate
 from shop.db.derivation import define
 from shop.db.engine import Database, run_on_connection
 from shop.db.entities import table_of
-from shop.db.errors import InvalidValueError
+from shop.db.errors import DuplicateError, InvalidValueError
 from shop.db.types import ExactDecimal, JSONString, UtcDateTime, enum_by_value
 from shop.db.unit_of_work import UnitOfWork
 from shop.settings import Settings
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
@@ -161,6 +162,14 @@ def test_a_criterion_means_what_sqlalchemy_means(
         assert thing_uow.things.delete_where(criterion) == len(names)
 
 
+def test_what_pydal_cannot_say_is_one_clear_error(thing_uow: ThingUnitOfWork) -> None:
+    with thing_uow.read_only():
+        pair = sa.tuple_(Thing.name, Thing.amount)
+        assert thing_uow.things.count(pair > ("a", 1)) == 0
+        with pytest.raises(UntranslatableError, match="PyDAL cannot say"):
+            thing_uow.things.count(pair.in_([("a", 1)]))
+
+
 def test_a_hundred_units_that_fail_leave_no_connection(settings: Settings) -> None:
     database = pooled(settings)
     uow = ThingUnitOfWork(database)
@@ -176,6 +185,26 @@ def test_a_hundred_units_that_fail_leave_no_connection(settings: Settings) -> No
     with uow.read_only():
         assert not uow.things.exists()
     database.dispose()
+
+
+def test_what_failed_must_be_rolled_back_first(thing_uow: ThingUnitOfWork) -> None:
+    with pytest.raises(InvalidRequestError, match="roll back"), thing_uow:
+        thing_uow.things.add(Thing(name="a"))
+        thing_uow.flush()
+        thing_uow.things.add(Thing(name="a"))
+        with pytest.raises(DuplicateError):
+            thing_uow.flush()
+    with thing_uow:
+        assert not thing_uow.things.exists()
+        thing_uow.things.add_all([Thing(name="b"), Thing(name="b")])
+        with pytest.raises(DuplicateError):
+            thing_uow.flush()
+        thing_uow.rollback()
+        thing_uow.things.add(Thing(name="c"))
+    with thing_uow.read_only():
+        assert [thing.name for thing in thing_uow.things.list()] == ["c"]
+        thing_uow.rollback()
+        assert thing_uow.things.count() == 1
 
 
 def test_an_entity_that_was_not_stored_can_be_added_again(thing_uow: ThingUnitOfWork) -> None:

@@ -95,6 +95,8 @@ def _text(tables: Tables, clause: TextClause) -> Query:
 
 
 def _comparison(tables: Tables, element: Any) -> Query:
+    if isinstance(element.left, elements.Tuple):
+        return Query(tables, _compiled(tables, element))
     field, operator = _expression(tables, element.left), element.operator
     if operator in _COMPARISONS:
         return _COMPARISONS[operator](field, _value(tables, element.right))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import sqlalchemy as sa
-from pydal import DAL, Field
+from pydal import Field
 from pydal.objects import Table
 
 from .adapters.conversion import Converter, column_type
@@ -59,7 +59,7 @@ def define(tables: Tables, table: sa.Table) -> Table:
 
 def table_name(name: str) -> str:
     """Return the attribute that stands for a table: with an underscore where PyDAL has its own."""
-    return f"{name}_" if hasattr(DAL, name) or keyword.iskeyword(name) else name
+    return f"{name}_" if hasattr(Tables, name) or keyword.iskeyword(name) else name
 
 
 def field_name(name: str) -> str:

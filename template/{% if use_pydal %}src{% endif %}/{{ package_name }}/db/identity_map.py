@@ -42,6 +42,7 @@ class IdentityMap:
         # What a rollback makes new again, and what it brings back.
         self._inserted: list[Base] = []
         self._removed: list[Base] = []
+        self._has_failed = False
 
     def add(self, entity: Base) -> None:
         """Insert the entity at the next flush, or its changes if it was stored before."""
@@ -57,8 +58,10 @@ class IdentityMap:
         self._know(entity)
         self._deleted.append(entity)
 
-    def load(self, model: type[Base], query: Query, **options: Any) -> list[Any]:
-        """Return the entities that match; with for_update they hold what is stored now."""
+    def load(
+        self, model: type[Base], query: Query, *, anew: bool = False, **options: Any
+    ) -> list[Any]:
+        """Return the entities that match; if read anew, they hold what is stored now."""
         table, columns = self._session.table(model), columns_of(model)
         fields = [table[field_name(column.name)] for column in columns.values()]
         found = []
@@ -68,7 +71,7 @@ class IdentityMap:
             if entity is None:
                 entity = make(model, row)
                 self._know(entity)
-            elif options.get("for_update"):
+            elif anew:
                 refresh(entity, row)
             found.append(entity)
         return found
@@ -79,15 +82,14 @@ class IdentityMap:
 
     def flush(self) -> None:
         """Write what was added, changed and deleted, parents before their children."""
-        new, self._new = sorted(self._new, key=rank), []
-        changed, deleted = list(self._changed()), sorted(self._deleted, key=rank, reverse=True)
-        self._deleted = []
-        for model, entities in groupby(new, type):
-            self._insert(model, list(entities))
-        for entity in sorted(changed, key=lambda entity: (rank(entity), identity_of(entity))):
-            self._update(entity)
-        for entity in deleted:
-            self._delete(entity)
+        if self._has_failed:
+            raise InvalidRequestError("an earlier change failed: roll back before going on")
+        try:
+            self._write()
+        except BaseException:
+            # What was written of it before must not be committed.
+            self._has_failed = True
+            raise
 
     def keep(self) -> None:
         """Note that what was flushed is committed."""
@@ -102,13 +104,25 @@ class IdentityMap:
             if not _holds(self._inserted, entity):
                 self._know(entity)
         forget(self._inserted)
+        self._has_failed = False
         for entities in (self._new, self._deleted, self._inserted, self._removed):
             entities.clear()
 
     def read_again(self) -> None:
         """Let all entities hold what is stored now."""
         for entity in list(self._known.values()):
-            self.load(type(entity), self._row_of(entity), for_update=True)
+            self.load(type(entity), self._row_of(entity), anew=True)
+
+    def _write(self) -> None:
+        new, self._new = sorted(self._new, key=rank), []
+        changed, deleted = list(self._changed()), sorted(self._deleted, key=rank, reverse=True)
+        self._deleted = []
+        for model, entities in groupby(new, type):
+            self._insert(model, list(entities))
+        for entity in sorted(changed, key=lambda entity: (rank(entity), identity_of(entity))):
+            self._update(entity)
+        for entity in deleted:
+            self._delete(entity)
 
     def _know(self, entity: Base) -> None:
         self._known.setdefault(_key(entity), entity)

@@ -212,7 +212,9 @@ class Repository(Generic[Model]):
 
     def _entities(self, criteria: Iterable[Criterion], **options: Any) -> Sequence[Model]:
         query = self._matching(criteria).query
-        return self.session.entities.load(self.model, query, **options)
+        # What was read before the lock may be out of date.
+        anew = options.get("for_update", False)
+        return self.session.entities.load(self.model, query, anew=anew, **options)
 
     def _rows(self, criteria: Iterable[Criterion], **options: Any) -> Iterator[Row]:
         names = tuple(column.key for column in self.read_columns or self._attributes())
