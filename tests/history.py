@@ -87,7 +87,10 @@ def history(renderer: Renderer) -> Path:
     with locked(renderer.shared / "history.lock"):
         if not folder.exists():
             part = folder.with_suffix(".part")
-            git(renderer.shared, "clone", "--quiet", "--no-checkout", str(ROOT), str(part))
+            if is_shallow():
+                git(renderer.shared, "init", "--quiet", str(part))
+            else:
+                git(renderer.shared, "clone", "--quiet", "--no-checkout", str(ROOT), str(part))
             for start in {start.version: start for start in starts() if start.commit}.values():
                 if is_there(part, start.commit):
                     git(part, "tag", "--force", start.version, start.commit)
@@ -106,10 +109,18 @@ def is_there(repository: Path, revision: str) -> bool:
     return True
 
 
+def is_shallow() -> bool:
+    return git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true"
+
+
 def require(repository: Path, version: str) -> None:
     """Skip the test where the history was not fetched; where all must run, that is a failure."""
     if not is_there(repository, version):
-        (pytest.fail if "CI" in os.environ else pytest.skip)(SHALLOW)
+        skip_for_want_of_history()
+
+
+def skip_for_want_of_history() -> None:
+    (pytest.fail if "CI" in os.environ else pytest.skip)(SHALLOW)
 
 
 def render(template: Path, version: str, folder: Path, answers: Answers) -> Path:

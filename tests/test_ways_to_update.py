@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 import yaml
 from edits import read
-from history import NEXT, NOW, history, is_there, points, releases, render, update
+from history import (
+    NEXT,
+    NOW,
+    history,
+    is_shallow,
+    is_there,
+    points,
+    releases,
+    render,
+    skip_for_want_of_history,
+    update,
+)
 from rendering import LATER, ROOT, Renderer, commit, git
 
 ADDRESSES = [
@@ -86,6 +97,8 @@ def test_no_version_has_ever_needed_trust(template: Path) -> None:
 
 def test_the_readmes_command_renders_the_newest_release(tmp_path: Path) -> None:
     (command,) = re.findall(r"^    copier (copy .*)$", (ROOT / "README.md").read_text(), re.M)
+    if is_shallow():
+        skip_for_want_of_history()
     clone = tmp_path / "plinth"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
     words = re.sub(r"<.*?>", str(clone), command).split()
