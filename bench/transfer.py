@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conftest import load_postgres  # noqa: E402
+from conftest import load_server  # noqa: E402
 from rendering import Renderer, snapshot  # noqa: E402
 
 # Runs inside a rendered project. For sync sessions, the words async and await are taken out.
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, load_postgres().start() as server:
+    with tempfile.TemporaryDirectory() as name, load_server("postgres").start() as server:
         shared = Path(name)
         (shared / "template").mkdir()
         snapshot(shared / "template")

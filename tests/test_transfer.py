@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import sqlite3
@@ -17,15 +16,12 @@ from uuid import uuid4
 
 import copier
 import psycopg
-import pymysql
 import pytest
-from projects import INSIDE, Project, postgres_database, wait_until
-from rendering import EVERYTHING, LATER, ROOT, SESSIONS, Renderer, commit, git
+from projects import INSIDE, Project, mysql_database, postgres_database, wait_until
+from rendering import EVERYTHING, LATER, SESSIONS, Renderer, commit, git
 from servers import FragileServer, fragile_server
-from sqlalchemy import make_url
 
 BOTH = EVERYTHING | {"web": "none", "other_databases": ["mysql"]}
-MYSQL = ROOT / "template" / "{% if use_mysql %}tests{% endif %}" / "mysql.py"
 TABLES = ["users", "files", "items", "tasks", "task_events"]
 # Every ordered pair of the databases, each once, and from a file to a file.
 ROUND = [
@@ -56,33 +52,6 @@ class Databases:
         if kind == "postgres":
             return self._stack.enter_context(postgres_database(self._postgres))
         return self._stack.enter_context(mysql_database(self._mysql))
-
-
-@contextmanager
-def mysql_database(server: str) -> Iterator[str]:
-    name, url = f"plinth_{uuid4().hex}", make_url(server)
-    with (
-        closing(
-            pymysql.connect(host=url.host, port=url.port or 0, user=url.username)
-        ) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(f"CREATE DATABASE {name}")
-        try:
-            yield url.set(database=name).render_as_string(hide_password=False)
-        finally:
-            cursor.execute(f"DROP DATABASE {name}")
-
-
-@pytest.fixture(scope="module")
-def mysql_url() -> Iterator[str]:
-    spec = importlib.util.spec_from_file_location("rendered_mysql", MYSQL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.start() as server:
-        yield server.url
 
 
 @pytest.fixture

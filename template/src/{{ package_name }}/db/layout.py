@@ -48,6 +48,8 @@ class Layout:
         self._encoders: list[Convert] = []
         self.names = [column.name for column in self.columns]
         self.select: Select[Any] = select(*map(self._add, self.columns))
+        self.comparable = [_comparable(column.type) for column in self.columns]
+        self.is_plain = not any([*self._decoders, *self.comparable])
 
     @property
     def insert(self) -> str:
@@ -86,10 +88,19 @@ class Tally:
 
     def add(self, layout: Layout, columns: Columns) -> None:
         """Count these rows too; raises DataLayerError for values that cannot be compared."""
-        forms = _convert([_comparable(column.type) for column in layout.columns], columns)
-        self.rows += len(columns[0])
+        self._add(zip(*_convert(layout.comparable, columns), strict=True), len(columns[0]))
+
+    def add_rows(self, layout: Layout, rows: Sequence[Sequence[Any]]) -> None:
+        """Count rows as they were selected, by the short way where there is one."""
+        if layout.is_plain:
+            self._add(rows, len(rows))
+        else:
+            self.add(layout, layout.decode(rows))
+
+    def _add(self, rows: Iterable[Any], count: int) -> None:
+        self.rows += count
         try:
-            self.checksum += sum(map(hash, zip(*forms, strict=True)))
+            self.checksum += sum(map(hash, rows))
         except TypeError:
             raise DataLayerError("A column's type has no hash: store it as JSONString.") from None
 

@@ -5,7 +5,7 @@ Whatever interrupts it, the target's tables stay empty, and the same call begins
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -79,14 +79,26 @@ class _Side:
     async def read(self, table: Table, tally: Tally, advance: Advance) -> AsyncIterator[Columns]:
         """Yield the columns of all rows, a batch in memory at a time."""
         layout = Layout(table, self.connection.dialect)
-        options = {"yield_per": BATCH}
-        with _telling(self.address, table):
+        async for rows in self._select(layout):
+            columns = layout.decode(rows)
+            tally.add(layout, columns)
+            yield columns
+            advance(len(rows))
+
+    async def count_again(self, table: Table, advance: Advance) -> Tally:
+        """Return how many rows there are, and the sum that is to be compared."""
+        tally, layout = Tally(), Layout(table, self.connection.dialect)
+        async for rows in self._select(layout):
+            tally.add_rows(layout, rows)
+            advance(len(rows))
+        return tally
+
+    async def _select(self, layout: Layout) -> AsyncIterator[Sequence[Any]]:
+        with _telling(self.address, layout.table):
+            options = {"yield_per": BATCH}
             result = await self.connection.stream(layout.select, execution_options=options)
             async for rows in result.partitions():
-                columns = layout.decode(rows)
-                tally.add(layout, columns)
-                yield columns
-                advance(len(rows))
+                yield rows
 
     async def write(self, table: Table, batches: AsyncIterator[Columns]) -> None:
         """Store rows, given as columns."""
@@ -139,17 +151,11 @@ async def _move(source: _Side, target: _Side) -> int:
         for table, tally in sent.items():
             await target.write(table, source.read(table, tally, advance))
         for table, tally in sent.items():
-            await _compare(target, table, tally, advance)
+            if await target.count_again(table, advance) != tally:
+                place = f"{target.address}, {table}"
+                raise TransferError(f"{place}: What arrived is not what was sent.")
             await target.refuse_orphans(table)
     return total
-
-
-async def _compare(target: _Side, table: Table, sent: Tally, advance: Advance) -> None:
-    arrived = Tally()
-    async for _ in target.read(table, arrived, advance):
-        pass
-    if arrived != sent:
-        raise TransferError(f"{target.address}, {table}: What arrived is not what was sent.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Whatever interrupts it, the target's tables stay empty, and the same call begins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -78,14 +78,25 @@ class _Side:
     def read(self, table: Table, tally: Tally, advance: Advance) -> Iterator[Columns]:
         """Yield the columns of all rows, a batch in memory at a time."""
         layout = Layout(table, self.connection.dialect)
-        options = {"yield_per": BATCH}
-        with _telling(self.address, table):
+        for rows in self._select(layout):
+            columns = layout.decode(rows)
+            tally.add(layout, columns)
+            yield columns
+            advance(len(rows))
+
+    def count_again(self, table: Table, advance: Advance) -> Tally:
+        """Return how many rows there are, and the sum that is to be compared."""
+        tally, layout = Tally(), Layout(table, self.connection.dialect)
+        for rows in self._select(layout):
+            tally.add_rows(layout, rows)
+            advance(len(rows))
+        return tally
+
+    def _select(self, layout: Layout) -> Iterator[Sequence[Any]]:
+        with _telling(self.address, layout.table):
+            options = {"yield_per": BATCH}
             result = self.connection.execute(layout.select, execution_options=options)
-            for rows in result.partitions():
-                columns = layout.decode(rows)
-                tally.add(layout, columns)
-                yield columns
-                advance(len(rows))
+            yield from result.partitions()
 
     def write(self, table: Table, batches: Iterator[Columns]) -> None:
         """Store rows, given as columns."""
@@ -138,17 +149,11 @@ def _move(source: _Side, target: _Side) -> int:
         for table, tally in sent.items():
             target.write(table, source.read(table, tally, advance))
         for table, tally in sent.items():
-            _compare(target, table, tally, advance)
+            if target.count_again(table, advance) != tally:
+                place = f"{target.address}, {table}"
+                raise TransferError(f"{place}: What arrived is not what was sent.")
             target.refuse_orphans(table)
     return total
-
-
-def _compare(target: _Side, table: Table, sent: Tally, advance: Advance) -> None:
-    arrived = Tally()
-    for _ in target.read(table, arrived, advance):
-        pass
-    if arrived != sent:
-        raise TransferError(f"{target.address}, {table}: What arrived is not what was sent.")
 
 
 @contextmanager
