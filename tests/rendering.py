@@ -133,7 +133,8 @@ def _groups(answers: Answers, strength: int) -> set[tuple[str, ...]]:
 def name_of(answers: Answers) -> str:
     """Return a short name of a combination, for the ids of tests."""
     examples = "+".join(answers["examples"]) or "bare"
-    layer = answers["sessions"] if answers["runtime"] == "sqlalchemy" else answers["runtime"]
+    runtime = answers.get("runtime", "sqlalchemy")
+    layer = answers["sessions"] if runtime == "sqlalchemy" else runtime
     return f"{answers['database']}-{layer}-{answers['web']}-{examples}"
 
 

@@ -97,7 +97,7 @@ def rows() -> Iterator[Any]:
         seen.add(start.version)
 
 
-@pytest.mark.parametrize("start", rows())
+@pytest.mark.parametrize("start", list(rows()))
 def test_no_line_is_lost(
     template: Path,
     tmp_path: Path,
