@@ -230,8 +230,8 @@ def run_inside(project: Project, name: str, only: str = "") -> None:
     plugins = ["no:cacheprovider", "no:randomly", *(["no:asyncio"] if sessions == "sync" else [])]
     options = [option for plugin in plugins for option in ("-p", plugin)]
     if project.answers.get("runtime") == "pydal":
-        # They are SQLAlchemy's session's.
-        options += ["-k", "not savepoint"]
+        # Those are SQLAlchemy's session's.
+        only = f"({only}) and not savepoint" if only else "not savepoint"
 
     output = project.run("pytest", *options, "-k", only, str(target))
 
