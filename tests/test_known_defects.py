@@ -219,7 +219,7 @@ def template_files(*folders: str) -> list[Path]:
 def test_a_changed_server_default_is_seen_where_the_schema_is(
     renderer: Renderer, tmp_path: Path, url: str
 ) -> None:
-    answers = BASE | {"sessions": "sync"}
+    answers = BASE | {"sessions": "sync", "other_databases": ["mysql"]}
     folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
     project = Project(folder, answers, url)
     models = folder / "src" / "shop" / "features" / "tasks" / "models.py"

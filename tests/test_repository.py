@@ -101,7 +101,13 @@ def test_nothing_is_tracked_that_must_not_be() -> None:
 
 
 def test_every_python_file_of_the_template_has_its_package_name_inserted_only() -> None:
-    wiring = {"unit_of_work.py.jinja", "seed.py.jinja", "settings.py.jinja"}
+    wiring = {
+        "conftest.py.jinja",
+        "databases.py.jinja",
+        "unit_of_work.py.jinja",
+        "seed.py.jinja",
+        "settings.py.jinja",
+    }
     for path in (ROOT / "template").rglob("*.py.jinja"):
         text = path.read_text()
         if "{% if has_examples %}" in path.name or path.name in wiring:

@@ -118,10 +118,10 @@ async def test_units_that_depend_on_each_others_rows_both_finish(settings: Setti
             nonlocal attempts
             async with ThingUnitOfWork(database) as uow:
                 attempts += 1
-                await uow.session.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
+                await uow.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
                 if await uow.things.count(Thing.amount == 1) == 2:
                     # Long enough for the other to count too.
-                    await uow.session.execute(text("SELECT pg_sleep(0.2)"))
+                    await uow.execute(text("SELECT pg_sleep(0.2)"))
                     (await uow.things.get_one(mine.id)).amount = 0
 
         await unit()
@@ -155,7 +155,7 @@ async def test_units_that_lock_each_other_out_both_finish(settings: Settings) ->
                     (await uow.things.get_one(thing.id, for_update=True)).amount += 1
                     await uow.flush()
                     # Long enough for the other to lock its first.
-                    await uow.session.execute(text("SELECT pg_sleep(0.2)"))
+                    await uow.execute(text("SELECT pg_sleep(0.2)"))
 
         await unit()
 

@@ -17,6 +17,8 @@ from .translation import translate
 
 logger = logging.getLogger(__name__)
 
+LOST = "The connection was lost during the commit: the change is stored, or it is not."
+
 
 class UnitOfWork:
     """A session and its transaction; leaving the block commits, an exception rolls back.
@@ -92,7 +94,7 @@ class UnitOfWork:
             self.session.commit()
         except Exception as error:
             if isinstance(translate(error), UnreachableError):
-                raise OutcomeUnknownError("Nobody knows whether the change is stored.") from error
+                raise OutcomeUnknownError(LOST) from error
             _raise_translated(error)
             raise
         callbacks, self._after_commit = self._after_commit, []
