@@ -52,8 +52,7 @@ LATER = pytest.mark.lanes
 # The sync twin of a data layer is generated from the async one, and runs on other drivers.
 SESSIONS = pytest.mark.parametrize("sessions", ["async", pytest.param("sync", marks=LATER)])
 # PyDAL's data layer is code of its own, on the same drivers as the sync one.
-LAYERS = pytest.mark.parametrize("layer", ["async", pytest.param("sync", marks=LATER), "pydal"])
-LAYERS_LATER = pytest.mark.parametrize(
+LAYERS = pytest.mark.parametrize(
     "layer", ["async", *(pytest.param(layer, marks=LATER) for layer in ("sync", "pydal"))]
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
-from rendering import Renderer, commit, git, named_answers
+from rendering import LATER, Renderer, commit, git, named_answers
 
 ODD = {"author": "O'Hara \"& Co\", Größe 😀 ' + 1", "description": '100% yes: no # \'x\' """ end'}
 
@@ -60,9 +60,9 @@ def contents(project: Path) -> dict[str, tuple[int, bytes]]:
 @pytest.mark.parametrize(
     ("way", "answers"),
     [
-        ("path", {}),
+        pytest.param("path", {}, marks=LATER),
         ("relative", named_answers("resinkit") | ODD),
-        ("file", named_answers("reviewpoint")),
+        pytest.param("file", named_answers("reviewpoint"), marks=LATER),
     ],
 )
 def test_the_project_is_copiers_to_the_byte(
@@ -95,6 +95,7 @@ def test_who_answers_nothing_gets_the_defaults(renderer: Renderer, tmp_path: Pat
     assert answers == expected
 
 
+@LATER
 def test_an_update_takes_it_further(renderer: Renderer, tmp_path: Path) -> None:
     template = tmp_path / "plinth"
     git(tmp_path, "clone", "--quiet", str(renderer.template), str(template))

@@ -17,7 +17,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 from projects import Project, ask, wait_until
-from rendering import LATER, LAYERS_LATER, Renderer, answers_of
+from rendering import LATER, LAYERS, Renderer, answers_of
 from servers import FragileServer, fragile_server
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -66,8 +66,8 @@ SERVED = ("layer", "web", "stopping")
 FASTAPI = [
     ("async", "fastapi", "Shutting down"),
     pytest.param("sync", "fastapi", "Shutting down", marks=LATER),
+    pytest.param("pydal", "fastapi", "Shutting down", marks=LATER),
 ]
-PYDAL = ("pydal", "fastapi", "Shutting down")
 FLASK = ("sync", "flask", "Handling signal: term")
 
 # An answer that does not depend on the database is there at once; this allows for a busy machine.
@@ -151,7 +151,9 @@ def timed(url: str, body: object = None, method: str | None = None) -> tuple[int
     return *ask(url, body, method), time.monotonic() - began
 
 
-@pytest.mark.parametrize(SERVED, [*FASTAPI, PYDAL, pytest.param(*FLASK, marks=LATER)])
+@pytest.mark.parametrize(
+    SERVED, [*FASTAPI, *(pytest.param(*one, marks=LATER) for one in (PYDAL, FLASK))]
+)
 def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server(
     project: Project, server: FragileServer, layer: str, stopping: str
 ) -> None:
@@ -223,7 +225,7 @@ def waiting(server: FragileServer, project: Project) -> int:
     return len(server.execute(query, project.url.rpartition("/")[2]))
 
 
-@pytest.mark.parametrize(SERVED, [*FASTAPI, pytest.param(*PYDAL, marks=LATER), FLASK])
+@pytest.mark.parametrize(SERVED, [*FASTAPI, FLASK])
 def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_what_runs(
     project: Project, server: FragileServer, layer: str, stopping: str
 ) -> None:
@@ -283,7 +285,7 @@ def test_a_client_that_leaves_keeps_no_connection(project: Project, server: Frag
         assert ask(f"{address}/items", {"name": "Chair"})[0] == 201
 
 
-@LAYERS_LATER
+@LAYERS
 def test_after_a_column_was_changed_the_second_try_succeeds(
     project: Project, server: FragileServer, layer: str
 ) -> None:
@@ -298,7 +300,7 @@ def test_after_a_column_was_changed_the_second_try_succeeds(
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
 
-@LAYERS_LATER
+@LAYERS
 def test_the_server_ends_what_takes_too_long_except_in_migrations(
     project: Project, layer: str
 ) -> None:
@@ -315,7 +317,7 @@ def test_the_server_ends_what_takes_too_long_except_in_migrations(
     ]
 
 
-@LAYERS_LATER
+@LAYERS
 def test_a_writer_elsewhere_makes_writes_wait_and_nothing_else(
     renderer: Renderer, migrated: Path, tmp_path: Path, layer: str
 ) -> None:

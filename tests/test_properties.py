@@ -18,7 +18,7 @@ PURE = ["cursors.py", "emails.py"]
     [
         ("sync", "sqlite"),
         ("async", "postgresql"),
-        ("pydal", "sqlite"),
+        pytest.param("pydal", "sqlite", marks=LATER),
         pytest.param("pydal", "postgresql", marks=LATER),
         pytest.param("sync", "postgresql", marks=LATER),
         pytest.param("async", "sqlite", marks=LATER),

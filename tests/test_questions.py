@@ -9,7 +9,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
-from rendering import ROOT, Renderer
+from rendering import LATER, ROOT, Renderer
 
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text())
 ASKED = [
@@ -108,6 +108,7 @@ def test_answers_that_exclude_one_another_are_refused_with_the_reason(
     assert not (tmp_path / "project").exists()
 
 
+@LATER
 @pytest.mark.parametrize(("before", "question", "choice", "reason"), IMPOSSIBLE)
 def test_the_prompt_gives_the_reason_beside_the_choice(
     renderer: Renderer,

@@ -163,7 +163,8 @@ def crash(server: FragileServer, database: str, process: subprocess.Popen[str]) 
 
 @SESSIONS
 @pytest.mark.parametrize(
-    "event", [kill, crash, *(pytest.param(one, marks=LATER) for one in (interrupt, end_sessions))]
+    "event",
+    [kill, *(pytest.param(one, marks=LATER) for one in (crash, interrupt, end_sessions))],
 )
 def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
     renderer: Renderer,
@@ -196,6 +197,7 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
     assert done == f"{total} rows were copied and compared.\n"
 
 
+@LATER
 @SESSIONS
 def test_a_source_that_dies_is_named_and_the_target_stays_empty(
     renderer: Renderer, server: FragileServer, filled: Path, sessions: str
@@ -332,6 +334,7 @@ def test_a_row_that_arrives_changed_is_noticed_and_nothing_is_stored(
             assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
 
 
+@LATER
 def test_a_project_that_changes_its_database_carries_its_rows_over(
     renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:
