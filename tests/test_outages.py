@@ -151,9 +151,7 @@ def timed(url: str, body: object = None, method: str | None = None) -> tuple[int
     return *ask(url, body, method), time.monotonic() - began
 
 
-@pytest.mark.parametrize(
-    SERVED, [*FASTAPI, *(pytest.param(*one, marks=LATER) for one in (PYDAL, FLASK))]
-)
+@pytest.mark.parametrize(SERVED, [*FASTAPI, pytest.param(*FLASK, marks=LATER)])
 def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server(
     project: Project, server: FragileServer, layer: str, stopping: str
 ) -> None:
