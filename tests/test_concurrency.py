@@ -164,6 +164,7 @@ def test_processes_that_migrate_at_once_all_succeed(
                     upgrade(project, processes[:1], url)
 
 
+@LATER
 def test_processes_that_open_a_new_file_at_once_all_succeed(
     renderer: Renderer, tmp_path: Path
 ) -> None:

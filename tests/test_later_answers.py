@@ -77,6 +77,7 @@ def test_the_project_becomes_what_the_new_answers_render(template: Path, tmp_pat
     )
 
 
+@LATER
 def test_a_licence_that_is_given_up_goes(template: Path, tmp_path: Path) -> None:
     project = start(template, tmp_path / "shop", SYNC)
 

@@ -16,7 +16,7 @@ PURE = ["cursors.py", "emails.py"]
 @pytest.mark.parametrize(
     ("layer", "database"),
     [
-        ("sync", "sqlite"),
+        pytest.param("sync", "sqlite", marks=LATER),
         ("async", "postgresql"),
         pytest.param("pydal", "sqlite", marks=LATER),
         pytest.param("pydal", "postgresql", marks=LATER),
