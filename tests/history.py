@@ -207,7 +207,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     # Requirements are added, removed and raised; a question and a computed answer are added.
     "copier.yml": [
         ("    pydantic>=2.12\n", "    packaging>=24\n    pydantic>=2.12.1\n"),
-        ("    uuid-utils>=0.14\n", ""),
+        ("    uuid-utils>=0.17\n", ""),
         ("    ruff>=0.17\n", "    ruff>=0.17.1\n"),
         ("    pytest-xdist>=3.8\n", ""),
         (
