@@ -110,6 +110,7 @@ def test_a_second_head_is_noticed(renderer: Renderer, tmp_path: Path) -> None:
     assert "two branches met" in done.stdout
 
 
+@LATER
 @SESSIONS
 def test_an_installed_wheel_migrates_from_anywhere_with_an_odd_password(
     renderer: Renderer, tmp_path: Path, sessions: str, postgres_url: str

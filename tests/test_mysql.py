@@ -279,6 +279,7 @@ def test_a_private_server_leaves_nothing_even_if_its_holder_is_killed(
     wait_until(lambda: list(tmp_path.iterdir()) == [], 30)
 
 
+@LATER
 @SESSIONS
 def test_a_server_that_hangs_or_dies_is_reported_soon_and_used_again(
     renderer: Renderer, fragile: Fragile, sessions: str
