@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from projects import Project, postgres_database
@@ -15,7 +16,7 @@ from rendering import LATER, Renderer
 # chains for its opposite. A depth does it all for each, with more requests, new ones each time.
 DEPTH = int(os.environ.get("PLINTH_DEPTH", "1"))
 EVERYTHING = "coverage,fuzzing,stateful"
-COMBINATIONS = [
+COMBINATIONS: list[Any] = [
     pytest.param(
         *("sync", "fastapi", "sqlite", "fuzzing,stateful" if DEPTH == 1 else EVERYTHING),
         marks=LATER,
