@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from tenacity import (
+    RetryCallState,
     before_sleep_log,
     retry,
     retry_if_exception,
@@ -31,12 +33,21 @@ def is_transient(error: BaseException) -> bool:
     return is_known and isinstance(error, (BusyError, StaleError, UnreachableError))
 
 
+# Told before each new attempt.
+listeners: list[Callable[[RetryCallState], object]] = [before_sleep_log(logger, logging.INFO)]
+
+
+def _tell(state: RetryCallState) -> None:
+    for listener in listeners:
+        listener(state)
+
+
 # For functions that open a unit of work each time they are called, and that do nothing beside it.
 # The pauses are random, so that those who were in each other's way do not meet again.
 repeated = retry(
     retry=retry_if_exception(is_transient),
     wait=wait_random_exponential(multiplier=0.02, max=0.5),
     stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(SECONDS),
-    before_sleep=before_sleep_log(logger, logging.INFO),
+    before_sleep=_tell,
     reraise=True,
 )
