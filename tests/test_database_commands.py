@@ -107,9 +107,9 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_nothing_is_stored(
     expected = [line for _, line in spoilt.values()]
     expected[len(spoilt) :] = [
         "0 rows were written.",
-        "users: The table has rows already.",
-        "users: A value that must be unique is taken",
-        "users: The schema is behind",
+        "tasks: The table has rows already.",
+        "tasks: A value that must be unique is taken",
+        "tasks: The schema is behind",
         "There is no table nobody. There are: files, items, task_events, tasks, users.",
         "127.0.0.1:1/none: The database cannot be reached.",
     ]
