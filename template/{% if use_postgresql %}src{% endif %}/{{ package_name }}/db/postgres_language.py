@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Engine,
     ExceptionContext,
@@ -49,6 +50,7 @@ SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_re
 BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
 COMPARE_DEFAULTS: CompareDefaults = True
+CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
 
 # That of a write on a server which is not, or no longer, the primary.
@@ -77,6 +79,21 @@ MEANINGS: Mapping[Any, Meaning] = {
     READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the database."""
+    told = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "database": url.database,
+        **{name: values[-1] for name, values in url.normalized_query.items()},
+    }
+    if "ssl" in told:
+        told["sslmode"] = told.pop("ssl")
+    return [], {f"PG{name.upper()}": str(value) for name, value in told.items() if value}
 
 
 def code_of(error: BaseException) -> str | None:
