@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 SQLITE_DRIVER = "pysqlite"
+SQLITE_CURSOR: dict[str, Any] = {}
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -81,6 +81,11 @@ def connect(
     return connection
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor("rows", binary=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang, died or hold outdated statements."""
 
