@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Uuid, func, select
+from sqlalchemy import URL, ColumnElement, Connection, Insert, Select, Table, Uuid, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import QueryableAttribute
 
@@ -35,6 +35,7 @@ CARRIED: Mapping[type[Any], Carried] = {
     Uuid: Carried(),
 }
 COMPARE_DEFAULTS: CompareDefaults = True
+CLIENTS: Sequence[str] = ("sqlite3",)
 FAILED = "The migrations were undone, those before the one that failed too."
 
 # SQLite has no code of its own for these.
@@ -60,6 +61,11 @@ MEANINGS: Mapping[Any, Meaning] = {
     sqlite3.SQLITE_IOERR: (UnavailableError, "The database file cannot be read or written."),
     sqlite3.SQLITE_READONLY: (ReadOnlyError, "The database file accepts no writes."),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the file."""
+    return [str(url.database)], {}
 
 
 def code_of(error: BaseException) -> int | str | None:
