@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
-from uuid_utils import UUID
 from sqlalchemy.pool import ConnectionPoolEntry
+from uuid_utils import UUID
 
 from .backend import Carried, CompareDefaults
 from .errors import (
