@@ -63,6 +63,11 @@ def connect(
     raise most_telling(errors)
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang, died or became useless."""
 
