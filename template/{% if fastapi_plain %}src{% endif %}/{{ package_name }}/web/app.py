@@ -21,8 +21,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = FastAPI(title=__package__.partition(".")[0], lifespan=_lifespan)
     app.state.database = Database(settings)
-    app.include_router(health.router)
+    # Routes are tried in this order, and what is tried in vain takes time, too.
     app.include_router(router, responses=problem_responses())
+    app.include_router(health.router)
     add_error_handlers(app)
     return app
 
