@@ -25,10 +25,19 @@ for name, command in sorted(found.items()):
     silent = [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
     print(name, bool(command.help), silent)
 """
-COMMANDS = """
-check makemigrations migrate reviewmigrations rollback seed serve showmigrations sqlmigrate
-startfeature transfer
-""".split()
+COMMANDS = [
+    "check",
+    "makemigrations",
+    "migrate",
+    "reviewmigrations",
+    "rollback",
+    "seed",
+    "serve",
+    "showmigrations",
+    "sqlmigrate",
+    "startfeature",
+    "transfer",
+]
 
 
 def new(renderer: Renderer, tmp_path: Path, **answers: object) -> Project:
@@ -187,7 +196,9 @@ def test_what_is_unsafe_is_found_and_can_be_accepted(
     path = project.folder / VERSIONS / "20260202_0000_unsafe.py"
     path.write_text(UNSAFE)
 
-    (all_of_them, safe) = project.try_each("manage reviewmigrations", "manage reviewmigrations 0001")
+    (all_of_them, safe) = project.try_each(
+        "manage reviewmigrations", "manage reviewmigrations 0001"
+    )
 
     assert (all_of_them.code, safe.code) == (1, 0), all_of_them
     found = sorted(re.findall(r"^0002 .*\((\S+)\)$", all_of_them.stdout, re.MULTILINE))
