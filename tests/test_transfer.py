@@ -112,13 +112,14 @@ def test_the_rows_are_the_same_after_every_pair_of_databases(
 
 
 @SESSIONS
+@pytest.mark.parametrize("way", ["transfer", "dump"])
 def test_every_type_and_odd_tables_arrive_and_numbers_go_on(
-    renderer: Renderer, databases: Databases, tmp_path: Path, sessions: str
+    renderer: Renderer, databases: Databases, tmp_path: Path, sessions: str, way: str
 ) -> None:
     answers = BOTH | {"sessions": sessions, "examples": []}
     project = Project(renderer.render(answers), answers, "")
     urls = [databases.new(kind) for kind in ("file", "postgres", "mysql", "postgres", "file")]
-    project.run_code(ODD, *urls, DATABASE_URL=urls[0], PYTHONPATH=f"{project.folder / 'src'}")
+    project.run_code(ODD, way, *urls, DATABASE_URL=urls[0], PYTHONPATH=f"{project.folder / 'src'}")
 
 
 # --- Interruptions ---------------------------------------------------------------------------

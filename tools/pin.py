@@ -29,6 +29,7 @@ FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "use_flask": ({}, {"web": "flask"}),
     "use_pydal": ({}, {"runtime": "pydal"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
+    "use_metrics": ({"extras": []}, {"extras": ["metrics"]}),
 }
 # No project has both.
 APART = [{"use_fastapi", "use_flask"}, {"is_async", "use_flask"}, {"is_async", "use_pydal"}]
@@ -84,6 +85,8 @@ def render_pins() -> str:
 def is_possible(combination: Combination) -> bool:
     """Tell whether these answers can be given together."""
     chosen = {name for name, value in zip(FLAGS, combination, strict=True) if value}
+    if "use_metrics" in chosen and not chosen & {"use_fastapi", "use_flask"}:
+        return False
     return not any(pair <= chosen for pair in APART)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import ColumnElement, Dialect, Engine, Insert, Select, Table
+from sqlalchemy import URL, ColumnElement, Dialect, Engine, Insert, Select, Table
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -71,8 +71,17 @@ class Language(Protocol):
     COMPARE_DEFAULTS: CompareDefaults
     """How Alembic is to compare the defaults of columns with those of the models."""
 
+    CLIENTS: Sequence[str]
+    """The programs that people type statements into, the best first."""
+
     FAILED: str
     """What is left of a migration that failed."""
+
+    def tell_client(self, url: URL) -> tuple[list[str], dict[str, str]]:
+        """Return the arguments and variables by which such a program finds the database.
+
+        Arguments are for all to see, so that the password is a variable.
+        """
 
     def code_of(self, error: BaseException) -> Any:
         """Return the code of an error, as MEANINGS may have it; None if it has none."""

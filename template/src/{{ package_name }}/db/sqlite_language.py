@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Select, Table, Uuid, func, select
+from sqlalchemy import URL, ColumnElement, Insert, Select, Table, Uuid, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import QueryableAttribute
 from uuid_utils import UUID
@@ -37,6 +37,7 @@ DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {
     Uuid: lambda value: value and UUID(value),
 }
 COMPARE_DEFAULTS: CompareDefaults = True
+CLIENTS: Sequence[str] = ("sqlite3",)
 FAILED = "The migrations were undone, those before the one that failed too."
 
 # SQLite has no code of its own for these.
@@ -62,6 +63,11 @@ MEANINGS: Mapping[Any, Meaning] = {
     sqlite3.SQLITE_IOERR: (UnavailableError, "The database file cannot be read or written."),
     sqlite3.SQLITE_READONLY: (ReadOnlyError, "The database file accepts no writes."),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the file."""
+    return [str(url.database)], {}
 
 
 def code_of(error: BaseException) -> int | str | None:

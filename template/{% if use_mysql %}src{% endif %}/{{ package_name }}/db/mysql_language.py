@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Select, Table, func, literal, literal_column
+from sqlalchemy import URL, ColumnElement, Insert, Select, Table, func, literal, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import QueryableAttribute
 
@@ -33,6 +33,7 @@ SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 BEFORE_LOADING: Sequence[str] = ("SET SESSION foreign_key_checks = 0",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+CLIENTS: Sequence[str] = ("mariadb", "mysql")
 FAILED = (
     "MySQL cannot take back what alters the schema. What it did before is still there: "
     "undo that by hand before the migration runs again."
@@ -68,6 +69,19 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
     **dict.fromkeys((2002, 2003, 2006, 2013, 2014, 2055), UNREACHABLE),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the database."""
+    told = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "socket": url.query.get("unix_socket"),
+        "default-character-set": "utf8mb4",
+    }
+    options = [f"--{name}={value}" for name, value in told.items() if value]
+    return [*options, url.database or "mysql"], {"MYSQL_PWD": str(url.password or "")}
 
 
 def code_of(error: BaseException) -> int | None:

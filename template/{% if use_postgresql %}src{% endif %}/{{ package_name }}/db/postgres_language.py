@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Engine,
     ExceptionContext,
@@ -20,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import CompareDefaults
 from .errors import (
@@ -33,9 +35,9 @@ from .errors import (
     BusyError,
     InvalidValueError,
     Meaning,
-    ReadOnlyError,
     StaleError,
     UnavailableError,
+    UnreachableError,
 )
 from .types import ExactDecimal, UtcDateTime
 
@@ -48,7 +50,11 @@ SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_re
 BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
 COMPARE_DEFAULTS: CompareDefaults = True
+CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
+
+# That of a write on a server which is not, or no longer, the primary.
+READ_ONLY = "25006"
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -70,9 +76,24 @@ MEANINGS: Mapping[Any, Meaning] = {
     "42P07": EXISTS,
     "42701": EXISTS,
     "3D000": (UnavailableError, "The database does not exist."),
-    "25006": (ReadOnlyError, "The database accepts no writes here."),
+    READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the database."""
+    told = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "database": url.database,
+        **{name: values[-1] for name, values in url.normalized_query.items()},
+    }
+    if "ssl" in told:
+        told["sslmode"] = told.pop("ssl")
+    return [], {f"PG{name.upper()}": str(value) for name, value in told.items() if value}
 
 
 def code_of(error: BaseException) -> str | None:
@@ -94,13 +115,17 @@ def is_outdated(error: BaseException | None) -> bool:
     return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
-def replace_outdated(engine: Engine) -> None:
-    """Give up connections that have prepared statements for a schema that has changed."""
+def replace_useless(engine: Engine) -> None:
+    """Give up connections whose server takes no writes, or whose statements are outdated."""
 
     @event.listens_for(engine, "handle_error")
     def give_up(context: ExceptionContext) -> None:
-        if is_outdated(context.original_exception):
+        if code_of(context.original_exception) in ("outdated", READ_ONLY):
             context.is_disconnect = True
+
+    @event.listens_for(engine, "invalidate")
+    def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
+        record.info["lost"]()
 
 
 def try_lock(key: int) -> str:
