@@ -29,9 +29,18 @@ FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "use_flask": ({}, {"web": "flask"}),
     "use_pydal": ({}, {"runtime": "pydal"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
+    "use_admin": ({"extras": []}, {"extras": ["admin"]}),
 }
 # No project has both.
-APART = [{"use_fastapi", "use_flask"}, {"is_async", "use_flask"}, {"is_async", "use_pydal"}]
+APART = [
+    {"use_fastapi", "use_flask"},
+    {"is_async", "use_flask"},
+    {"is_async", "use_pydal"},
+    {"use_admin", "use_flask"},
+    {"use_admin", "use_pydal"},
+]
+# No project has one without the other.
+TOGETHER = {"use_admin": "use_fastapi"}
 Combination = tuple[bool, ...]
 
 
@@ -84,7 +93,8 @@ def render_pins() -> str:
 def is_possible(combination: Combination) -> bool:
     """Tell whether these answers can be given together."""
     chosen = {name for name, value in zip(FLAGS, combination, strict=True) if value}
-    return not any(pair <= chosen for pair in APART)
+    is_alone = any(one in chosen and other not in chosen for one, other in TOGETHER.items())
+    return not is_alone and not any(pair <= chosen for pair in APART)
 
 
 def pins_of(combination: Combination) -> list[str]:
