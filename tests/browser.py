@@ -12,7 +12,10 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
 
 PROGRAMS = {"chromium", "chromedriver"}
 HOW_TO_GET = "Chromium and its driver are not installed: make services"
@@ -55,6 +58,13 @@ def fill(driver: Chrome, **texts: str) -> None:
         field = find(driver, f"[name={name}]")
         field.clear()
         field.send_keys(text)
+
+
+def save(driver: Chrome) -> None:
+    """Send the form by the keyboard, wherever its button is, and wait for the page that follows."""
+    button = find(driver, "[name=save][value=Save]")
+    button.send_keys(Keys.ENTER)
+    WebDriverWait(driver, SECONDS).until(staleness_of(button))
 
 
 def log_in(driver: Chrome, address: str, password: str) -> None:
