@@ -37,6 +37,15 @@ def is_transient(error: BaseException) -> bool:
     return is_known and isinstance(error, (BusyError, StaleError, UnreachableError))
 
 
+# Told before each new attempt.
+listeners: list[Callable[[RetryCallState], object]] = [before_sleep_log(logger, logging.INFO)]
+
+
+def _tell(state: RetryCallState) -> None:
+    for listener in listeners:
+        listener(state)
+
+
 def repeated_if(
     condition: Callable[[RetryCallState], bool],
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
@@ -48,7 +57,7 @@ def repeated_if(
         retry=condition,
         wait=wait_random_exponential(multiplier=0.02, max=0.5),
         stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(SECONDS),
-        before_sleep=before_sleep_log(logger, logging.INFO),
+        before_sleep=_tell,
         reraise=True,
     )
 
