@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "uuid_utils": "uuid-utils",
     "starlette": "fastapi",
     "anyio": "fastapi",
+    "greenlet": "sqlalchemy",
     "werkzeug": "flask",
     "wtforms": "sqladmin",
     "prometheus_client": "prometheus-client",
