@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Dialect, Engine, Table
@@ -10,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import Copy
-from .postgres_language import replace_outdated
+from .postgres_hosts import Hosts, most_telling
+from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
 
@@ -26,6 +28,7 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     args = {
         "timeout": settings.database_connect_timeout,
         "command_timeout": None if for_migrations else settings.deadline,
+        "hosts": Hosts(settings.url),
         "server_settings": settings.session(
             settings.database_lock_timeout, for_migrations=for_migrations
         ),
@@ -44,19 +47,31 @@ def connect(
     *,
     for_migrations: bool,
 ) -> Any:
-    """Return a new connection."""
-    return dialect.connect(*args, **kwargs)
+    """Return a new connection, to the first server that can be used."""
+    known = dict(kwargs)
+    hosts = known.pop("hosts")
+    errors: list[Exception] = []
+    for place in hosts.places():
+        try:
+            connection = dialect.connect(*args, **{**known, **place})
+        except Exception as error:
+            errors.append(error)
+            continue
+        hosts.prefer(place)
+        record.info["lost"] = partial(hosts.avoid, place)
+        return connection
+    raise most_telling(errors)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang, died or hold outdated statements."""
+    """Give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         seconds = settings.database_connect_timeout
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
 
     bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
-    replace_outdated(engine)
+    replace_useless(engine)
 
 
 async def copy(

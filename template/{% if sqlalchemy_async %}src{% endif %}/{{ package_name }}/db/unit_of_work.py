@@ -93,7 +93,10 @@ class UnitOfWork:
         try:
             await self.session.commit()
         except Exception as error:
-            if isinstance(translate(error), UnreachableError):
+            # Without it what was added would count as stored, and the next try would not add it.
+            await self._roll_back_quietly()
+            meaning = error if isinstance(error, UnreachableError) else translate(error)
+            if isinstance(meaning, UnreachableError):
                 raise OutcomeUnknownError(LOST) from error
             _raise_translated(error)
             raise

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import CompareDefaults
 from .errors import (
@@ -33,9 +34,9 @@ from .errors import (
     BusyError,
     InvalidValueError,
     Meaning,
-    ReadOnlyError,
     StaleError,
     UnavailableError,
+    UnreachableError,
 )
 from .types import ExactDecimal, UtcDateTime
 
@@ -49,6 +50,9 @@ BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
 DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
 COMPARE_DEFAULTS: CompareDefaults = True
 FAILED = "The migration that failed was undone; what came before it stays."
+
+# That of a write on a server which is not, or no longer, the primary.
+READ_ONLY = "25006"
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -70,7 +74,7 @@ MEANINGS: Mapping[Any, Meaning] = {
     "42P07": EXISTS,
     "42701": EXISTS,
     "3D000": (UnavailableError, "The database does not exist."),
-    "25006": (ReadOnlyError, "The database accepts no writes here."),
+    READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
 
@@ -94,13 +98,17 @@ def is_outdated(error: BaseException | None) -> bool:
     return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
-def replace_outdated(engine: Engine) -> None:
-    """Give up connections that have prepared statements for a schema that has changed."""
+def replace_useless(engine: Engine) -> None:
+    """Give up connections whose server takes no writes, or whose statements are outdated."""
 
     @event.listens_for(engine, "handle_error")
     def give_up(context: ExceptionContext) -> None:
-        if is_outdated(context.original_exception):
+        if code_of(context.original_exception) in ("outdated", READ_ONLY):
             context.is_disconnect = True
+
+    @event.listens_for(engine, "invalidate")
+    def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
+        record.info["lost"]()
 
 
 def try_lock(key: int) -> str:

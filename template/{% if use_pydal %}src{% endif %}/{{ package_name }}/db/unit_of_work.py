@@ -101,7 +101,8 @@ class UnitOfWork:
         try:
             self.session.commit()
         except Exception as error:
-            if isinstance(translate(error), UnreachableError):
+            meaning = error if isinstance(error, UnreachableError) else translate(error)
+            if isinstance(meaning, UnreachableError):
                 raise OutcomeUnknownError(LOST) from error
             _raise_translated(error)
             raise
