@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 
@@ -17,8 +17,9 @@ from .logs import log_request
 from .metrics import MEDIA_TYPE, PATH, count_request, exposition
 from .request_id import FIELD, HEADER, begin_request
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -44,10 +45,10 @@ def observe(app: Flask, database: Database) -> None:
 class Observer:
     """Gives each request an id, and counts, times and logs it."""
 
-    def __init__(self, app: WSGIApplication) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Serve a request."""
         began = perf_counter()
         request_id = begin_request(environ.get("HTTP_X_REQUEST_ID"))
@@ -79,14 +80,14 @@ def _name_problem(response: Response) -> Response:
     return response
 
 
-def _traced(app: WSGIApplication) -> WSGIApplication:
+def _traced(app: Application) -> Application:
     """Make a span of each request, in the trace that it comes from."""
     from opentelemetry.propagate import extract
     from opentelemetry.trace import SpanKind, get_tracer
 
     tracer = get_tracer(__name__)
 
-    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def serve(environ: Environ, start_response: Start) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         headers = {
             name[5:].replace("_", "-").lower(): value
