@@ -42,7 +42,13 @@ SPREAD: dict[str, Sequence[Any]] = {
     "python": ["3.11", "3.12", "3.13", "3.14"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "proprietary"],
     "env_prefix": ["", "SHOP_"],
-    "extras": [[], ["docker", "github", "gitlab", "devcontainer"], ["metrics", "admin"]],
+    "extras": [
+        [],
+        ["docker", "github", "gitlab", "devcontainer"],
+        ["metrics"],
+        ["admin"],
+        ["metrics", "admin"],
+    ],
     # The longest name that is allowed, and a short one: no line may wrap otherwise.
     "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
 }
@@ -69,8 +75,7 @@ def combinations() -> list[dict[str, Any]]:
     for number, answers in enumerate(filter(is_possible, chosen)):
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
-    "extras": [[], ["docker", "github", "gitlab", "devcontainer"], ["metrics", "admin"]],
-            answers["extras"] = []
+        answers["extras"] = [one for one in answers["extras"] if can_have(answers, one)]
         # Some reach both servers, whichever of them is the first.
         others = {"postgresql": ["mysql"], "mysql": ["postgresql"], "sqlite": ["mysql"]}
         answers["other_databases"] = others[answers["database"]] if number % 7 == 0 else []
