@@ -75,7 +75,7 @@ def combinations() -> list[dict[str, Any]]:
     for number, answers in enumerate(filter(is_possible, chosen)):
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
-        answers["extras"] = [one for one in answers["extras"] if can_have(answers, one)]
+        answers["extras"] = [extra for extra in answers["extras"] if can_have(answers, extra)]
         # Some reach both servers, whichever of them is the first.
         others = {"postgresql": ["mysql"], "mysql": ["postgresql"], "sqlite": ["mysql"]}
         answers["other_databases"] = others[answers["database"]] if number % 7 == 0 else []
