@@ -28,8 +28,9 @@ def metrics() -> Response:
     return Response(exposition(), media_type=MEDIA_TYPE)
 
 
-def observe(database: Database) -> None:
-    """Count and time what the database does."""
+def observe(app: FastAPI, database: Database) -> None:
+    """Show what is counted, and count and time what the database does."""
+    app.include_router(router)
     observe_database(database)
     if tracing.is_tracing():
         tracing.trace(engines_of(database))

@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from ..commands import load_settings
 
@@ -15,9 +14,12 @@ from ..commands import load_settings
 def serve(
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
+    import uvicorn
+
     # The server raises it again when all is done, and that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
@@ -27,5 +29,6 @@ def serve(
         port=settings.port,
         reload=reload,
         workers=workers,
+        access_log=access_log,
         timeout_graceful_shutdown=30,
     )

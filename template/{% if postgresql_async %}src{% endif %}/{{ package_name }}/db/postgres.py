@@ -63,6 +63,11 @@ def connect(
     raise most_telling(errors)
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang, died or became useless."""
 
@@ -70,7 +75,12 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         seconds = settings.database_connect_timeout
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
 
-    bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
+    bound_waiting(
+        engine,
+        ping,
+        drop=lambda connection: connection.driver_connection.terminate(),
+        seems_open=lambda connection: not connection.driver_connection.is_closed(),
+    )
     replace_useless(engine)
 
 

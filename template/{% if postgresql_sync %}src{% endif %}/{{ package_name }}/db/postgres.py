@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,11 @@ def connect(
     raise most_telling(errors)
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor("rows", binary=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang, died or became useless."""
 
@@ -98,8 +104,15 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         dialect.do_ping(connection)
         connection.deadline = usual
 
-    bound_waiting(engine, ping, lambda connection: connection.close())
+    bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
     replace_useless(engine)
+
+
+def _seems_open(connection: Any) -> bool:
+    # What a server says unasked is that it ended the connection.
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def copy(
