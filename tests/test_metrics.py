@@ -46,7 +46,8 @@ from sqlalchemy import text
 
 from shop.db.engine import Database
 from shop.db.errors import UnavailableError
-from shop.db.observed import observe
+from shop.db.metrics import observe
+from shop.db.observed import engines_of
 from shop.db.runtime import run
 from shop.features.unit_of_work import UnitOfWork
 from shop.settings import Settings
@@ -63,7 +64,7 @@ async def fails(database):
 
 async def main():
     database = Database(Settings())
-    observe(database)
+    observe(engines_of(database))
     async with UnitOfWork(database) as uow:
         await uow.execute(text("SELECT 1"))
         print(told("db_pool_checked_out"), told("db_pool_overflow"), told("db_pool_size"))
@@ -76,7 +77,7 @@ async def main():
     print(told("db_pool_wait_seconds_sum") > 0.2, told("db_pool_wait_seconds_count"))
     await database.dispose()
     nowhere = Database(Settings(database_url=SecretStr("postgresql://u@127.0.0.1:1/none")))
-    observe(nowhere)
+    observe(engines_of(nowhere))
     assert await fails(nowhere)
     print("unreachable", told("db_pool_failures_total", reason="unreachable"))
 
