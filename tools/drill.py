@@ -31,7 +31,7 @@ from rich.table import Table  # noqa: E402
 from test_pooler import PGBOUNCER  # noqa: E402
 
 PLOTS = ROOT / ".drill"
-ANSWERS: dict[str, Any] = {"package_name": "shop", "examples": ["tasks"]}
+ANSWERS: dict[str, Any] = {"package_name": "shop", "examples": ["tasks"], "extras": ["replicas"]}
 
 
 def main() -> int:

@@ -88,36 +88,36 @@ def pair(synchronous: bool) -> Iterator[Cluster]:
         yield started
 
 
+def urls(servers: Cluster) -> dict[str, str]:
+    """Return what tells the service of both servers, the second of which it reads."""
+    replica = servers.standby.url(DATABASE)
+    return {"DATABASE_URL": servers.url(DATABASE), "DATABASE_REPLICA_URL": replica}
+
+
 def failover(project: Project, synchronous: bool) -> Course:
     """The primary's processes are killed, and the standby is promoted."""
     with pair(synchronous) as servers:
-        return replace_primary(project, servers, Node.kill, DATABASE_URL=servers.url(DATABASE))
+        return replace_primary(project, servers, Node.kill, urls(servers))
 
 
 def hung(project: Project, synchronous: bool) -> Course:
     """The primary accepts and never answers any more, and the standby is promoted."""
     with pair(synchronous) as servers:
-        return replace_primary(project, servers, Node.freeze, DATABASE_URL=servers.url(DATABASE))
+        return replace_primary(project, servers, Node.freeze, urls(servers))
 
 
 def pgbouncer(project: Project, synchronous: bool) -> Course:
     """As failover, behind a pgbouncer that is told of the new primary."""
     with pair(synchronous) as servers, Pooler(servers.primary).running() as pooler:
-        return replace_primary(
-            project,
-            servers,
-            Node.kill,
-            pooler.point_to,
-            DATABASE_URL=pooler.url,
-            DATABASE_POOLER="pgbouncer",
-        )
+        settings = urls(servers) | {"DATABASE_URL": pooler.url, "DATABASE_POOLER": "pgbouncer"}
+        return replace_primary(project, servers, Node.kill, settings, pooler.point_to)
 
 
 def terminated(project: Project, synchronous: bool) -> Course:
     """Every session of the service is ended again and again."""
     with pair(synchronous) as servers:
         primary = servers.primary
-        settings = {"DATABASE_URL": servers.url(DATABASE), **SETTINGS}
+        settings = urls(servers) | SETTINGS
         project.run("shop", "migrate", **settings)
         with project.serve_process(**settings) as served, Load([served.address]) as load:
             time.sleep(BEFORE)
@@ -136,7 +136,7 @@ def terminated(project: Project, synchronous: bool) -> Course:
 def migrating(project: Project, synchronous: bool) -> Course:
     """Two processes migrate at once, an empty database and then one in use; two serve."""
     with pair(synchronous) as servers, ExitStack() as stack:
-        settings = {"DATABASE_URL": servers.url(DATABASE), **SETTINGS}
+        settings = urls(servers) | SETTINGS
         problems = migrate_at_once(project, settings)
         served = [stack.enter_context(project.serve_process(**settings)) for _ in range(2)]
         with Load([one.address for one in served]) as load:
@@ -162,12 +162,12 @@ def replace_primary(
     project: Project,
     servers: Cluster,
     fault: Callable[[Node], None],
+    settings: dict[str, str],
     then: Callable[[Node], None] = lambda primary: None,
-    **settings: str,
 ) -> Course:
     """Let clients write and read while the primary fails and the standby takes its place."""
     project.run("shop", "migrate", DATABASE_URL=servers.url(DATABASE))
-    with project.serve_process(**settings, **SETTINGS) as served, Load([served.address]) as load:
+    with project.serve_process(**settings | SETTINGS) as served, Load([served.address]) as load:
         time.sleep(BEFORE)
         events = {"fault": time.monotonic()}
         fault(servers.primary)

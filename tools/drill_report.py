@@ -12,6 +12,8 @@ from drill_load import longest_gap
 
 # Writes must come again so soon after the promotion, or after the end of what disturbs them.
 SOON = 5
+# Reads go on: no longer than this without one that is answered.
+WITHOUT_READS = 2
 STEP = 0.25
 BARS = " ▁▂▃▄▅▆▇█"
 WIDTH, HEIGHT = 900, 260
@@ -79,7 +81,7 @@ def judge(drill: str, sessions: str, synchronous: bool, course: Course) -> Resul
         result.problems.append(f"{unanswered} writes were never acknowledged")
     if result.resumed > SOON:
         result.problems.append(f"writes came again after {result.resumed:.1f} s")
-    if result.without_reads > SOON:
+    if result.without_reads > WITHOUT_READS:
         result.problems.append(f"no read for {result.without_reads:.1f} s")
     return result
 

@@ -10,8 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..db.engine import Database
+from ..db.metrics import observe as observe_engines
 from ..db.observed import engines_of
-from ..db.observed import observe as observe_database
 from . import problems, tracing
 from .logs import log_request
 from .metrics import MEDIA_TYPE, PATH, count_request, exposition
@@ -28,11 +28,13 @@ def metrics() -> Response:
     return Response(exposition(), media_type=MEDIA_TYPE)
 
 
-def observe(database: Database) -> None:
-    """Count and time what the database does."""
-    observe_database(database)
+def observe(app: FastAPI, database: Database) -> None:
+    """Show what is counted, and count and time what the database does."""
+    app.include_router(router)
+    engines = engines_of(database)
+    observe_engines(engines)
     if tracing.is_tracing():
-        tracing.trace(engines_of(database))
+        tracing.trace(engine for _, engine in engines)
 
 
 class ObservedFastAPI(FastAPI):

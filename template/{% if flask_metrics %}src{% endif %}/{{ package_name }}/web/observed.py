@@ -10,8 +10,8 @@ from typing import Any
 from flask import Blueprint, Flask, Response, request
 
 from ..db.engine import Database
+from ..db.metrics import observe as observe_engines
 from ..db.observed import engines_of
-from ..db.observed import observe as observe_database
 from . import problems, tracing
 from .logs import log_request
 from .metrics import MEDIA_TYPE, PATH, count_request, exposition
@@ -32,12 +32,13 @@ def metrics() -> Response:
 
 def observe(app: Flask, database: Database) -> None:
     """Count and time the requests of an application, and what its database does."""
-    observe_database(database)
+    engines = engines_of(database)
+    observe_engines(engines)
     app.register_blueprint(blueprint)
     app.after_request(_name_problem)
     app.wsgi_app = Observer(app.wsgi_app)  # type: ignore[method-assign]
     if tracing.is_tracing():
-        tracing.trace(engines_of(database))
+        tracing.trace(engine for _, engine in engines)
         app.after_request(_describe_span)
         app.wsgi_app = _traced(app.wsgi_app)  # type: ignore[assignment, method-assign]
 

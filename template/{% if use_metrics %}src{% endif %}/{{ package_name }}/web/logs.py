@@ -19,13 +19,17 @@ _requests = logging.getLogger(REQUESTS)
 
 
 def log_request(method: str, path: str, status: int, seconds: float, request_id: str) -> None:
-    """Write the line of a request that was answered."""
+    """Write the line of a request that was answered; those that failed are worth a warning."""
+    level = logging.WARNING if status >= 500 else logging.INFO
+    if not _requests.isEnabledFor(level):
+        return
     fields = dict(zip(FIELDS, (method, path, status, round(seconds, 6), request_id), strict=True))
-    _requests.info("%s %s %s", method, path, status, extra=fields)
+    _requests.log(level, "%s %s %s", method, path, status, extra=fields)
 
 
-def logging_config(**loggers: dict[str, Any]) -> dict[str, Any]:
+def logging_config(*, all_requests: bool, **loggers: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of logging for a server, with what it wants of its loggers."""
+    level = "INFO" if all_requests else "WARNING"
     formatters = {"lines": make_formatter, "requests": make_request_formatter}
     return {
         "version": 1,
@@ -39,7 +43,7 @@ def logging_config(**loggers: dict[str, Any]) -> dict[str, Any]:
         "root": {"handlers": ["lines"], "level": "INFO"},
         "loggers": {
             "alembic": {"level": "WARNING"},
-            REQUESTS: {"handlers": ["requests"], "propagate": False},
+            REQUESTS: {"handlers": ["requests"], "propagate": False, "level": level},
             **loggers,
         },
     }
@@ -74,7 +78,7 @@ class RequestFormatter(logging.Formatter):
         """Return a line of JSON."""
         line = {
             "event": record.getMessage(),
-            "level": "info",
+            "level": record.levelname.lower(),
             "logger": record.name,
             **{name: record.__dict__[name] for name in FIELDS},
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
