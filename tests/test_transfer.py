@@ -178,7 +178,7 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
     database = new_database(server)
     project = Project(renderer.render(answers), answers, server.url_of(database))
     project.run("shop", "migrate")
-    source = f"sqlite:///{filled}"
+    source, indexes = f"sqlite:///{filled}", index_names(project.url)
 
     with begun(server, project, source, database) as process:
         event(server, database, process)
@@ -193,9 +193,11 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
         assert complained.count("\n") == 1
     wait_until(lambda: waiting(server, database) == 0)
     assert counts(project.url) == [0] * len(TABLES)
+    assert index_names(project.url) == indexes
     total = sum(map(len, rows_of(source).values()))
     done = project.run("shop", "transfer", "--from", source, "--to", project.url)
     assert done == f"{total} rows were copied and compared.\n"
+    assert index_names(project.url) == indexes
 
 
 @LATER
@@ -254,6 +256,12 @@ def waiting(server: FragileServer, database: str) -> int:
             database,
         )
     )
+
+
+def index_names(url: str) -> list[str]:
+    with closing(psycopg.connect(url)) as connection:
+        statement = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        return [name for (name,) in connection.execute(statement)]
 
 
 def counts(url: str) -> list[int]:

@@ -12,6 +12,8 @@ from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 SQLITE_DRIVER = "aiosqlite"
+# For a cursor that does not hold all its rows.
+SQLITE_CURSOR = {"server_side": True}
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

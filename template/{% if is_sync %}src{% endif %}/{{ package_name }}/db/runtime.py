@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 SQLITE_DRIVER = "pysqlite"
+SQLITE_CURSOR: dict[str, Any] = {}
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -88,6 +88,11 @@ async def _open(*, session: Callable[[str], str], **known: Any) -> Any:
     return connection
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang or died."""
 
@@ -102,4 +107,9 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         if status & _IN_TRANSACTION and not state.terminate_only:
             connection.rollback()
 
-    bound_waiting(engine, ping, lambda connection: connection.driver_connection.close())
+    bound_waiting(
+        engine,
+        ping,
+        drop=lambda connection: connection.driver_connection.close(),
+        seems_open=lambda connection: not connection.driver_connection._stream_broken,
+    )

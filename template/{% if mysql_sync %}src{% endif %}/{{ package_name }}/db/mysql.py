@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pymysql.cursors import SSCursor  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
@@ -83,6 +85,11 @@ def connect(
     return connection
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(SSCursor)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang or died."""
 
@@ -98,4 +105,11 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         if connection.server_status & _IN_TRANSACTION and not state.terminate_only:
             connection.rollback()
 
-    bound_waiting(engine, ping, lambda connection: connection._force_close())
+    bound_waiting(engine, ping, lambda connection: connection._force_close(), _seems_open)
+
+
+def _seems_open(connection: Any) -> bool:
+    # What a server says unasked is that it ended the connection.
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)
+    return not poll.poll(0)

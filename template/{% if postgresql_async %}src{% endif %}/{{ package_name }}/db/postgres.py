@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Dialect, Engine, Table
@@ -11,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import Copy
-from .postgres_hosts import Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -58,9 +57,14 @@ def connect(
             errors.append(error)
             continue
         hosts.prefer(place)
-        record.info["lost"] = partial(hosts.avoid, place)
+        record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
@@ -70,7 +74,12 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         seconds = settings.database_connect_timeout
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
 
-    bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
+    bound_waiting(
+        engine,
+        ping,
+        drop=lambda connection: connection.driver_connection.terminate(),
+        seems_open=lambda connection: not connection.driver_connection.is_closed(),
+    )
     replace_useless(engine)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,7 +14,7 @@ from sqlalchemy import Dialect, Engine, Table
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import Copy
-from .postgres_hosts import Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -85,9 +85,14 @@ def connect(
             continue
         connection.deadline = deadline
         hosts.prefer(place)
-        record.info["lost"] = partial(hosts.avoid, place)
+        record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor("rows", binary=True)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
@@ -98,8 +103,15 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         dialect.do_ping(connection)
         connection.deadline = usual
 
-    bound_waiting(engine, ping, lambda connection: connection.close())
+    bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
     replace_useless(engine)
+
+
+def _seems_open(connection: Any) -> bool:
+    # What a server says unasked is that it ended the connection.
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def copy(

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     URL,
     ColumnElement,
+    Connection,
     Engine,
     ExceptionContext,
     Insert,
     Integer,
     Select,
     Table,
+    Uuid,
     cast,
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
+from uuid_utils import UUID
 
-from .backend import CompareDefaults
+from .backend import Carried, CompareDefaults
 from .errors import (
     BEHIND,
     EXISTS,
@@ -39,6 +44,7 @@ from .errors import (
     UnavailableError,
     UnreachableError,
 )
+from .postgres_hosts import REACHED
 from .types import ExactDecimal, UtcDateTime
 
 _quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
@@ -48,11 +54,31 @@ READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Of foreign keys that are not deferrable, a COPY checks those within its table at its end.
 BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
-DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
+CARRIED: Mapping[type[Any], Carried] = {
+    ExactDecimal: Carried(),
+    UtcDateTime: Carried(
+        select=lambda column: func.timezone("UTC", column),
+        # Takes a fifth of the time of replace().
+        encode=lambda value: datetime.combine(value, value.time(), UTC),
+    ),
+    Uuid: Carried(
+        select=lambda column: func.encode(func.uuid_send(column), "hex"),
+        # As good as Python's for a driver, and made ten times as quickly.
+        encode=UUID,
+    ),
+}
 COMPARE_DEFAULTS: CompareDefaults = True
 CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
 
+# Those that only make queries faster, if nothing would be lost with them and they may be dropped.
+_INDEXES = text(
+    "SELECT oid::regclass::text, pg_get_indexdef(oid)"
+    " FROM pg_index JOIN pg_class ON oid = indexrelid"
+    " WHERE indrelid = CAST(:table AS regclass) AND indisvalid AND NOT indisunique"
+    " AND NOT indisclustered AND reltablespace = 0 AND NOT relispartition"
+    " AND obj_description(oid, 'pg_class') IS NULL AND pg_has_role(relowner, 'USAGE')"
+)
 # That of a write on a server which is not, or no longer, the primary.
 READ_ONLY = "25006"
 
@@ -125,7 +151,8 @@ def replace_useless(engine: Engine) -> None:
 
     @event.listens_for(engine, "invalidate")
     def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
-        record.info["lost"]()
+        hosts, place = record.info[REACHED]
+        hosts.avoid(place)
 
 
 def try_lock(key: int) -> str:
@@ -142,6 +169,14 @@ def upsert(
         name: insert.excluded[name] if value is None else value for name, value in changes.items()
     }
     return insert.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
+def drop_indexes(connection: Connection, table: Table) -> Sequence[str]:
+    """Drop what only makes queries faster; return the statements that make it again."""
+    found = connection.execute(_INDEXES, {"table": _quote.format_table(table)}).all()
+    for name, _ in found:
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+    return [definition for _, definition in found]
 
 
 def after_loading(table: Table) -> Iterator[Select[Any]]:
