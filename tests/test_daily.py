@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from projects import Project, project_at
+from projects import Project, postgres_database, project_at
 from rendering import LATER, LAYERS, Renderer, answers_of
 
 ANSWERS = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -27,7 +27,8 @@ for name, command in sorted(found.items()):
 """
 COMMANDS = (
     "backfill check dbshell diagram dumpdata loaddata makemigrations migrate rebase "
-    "reviewmigrations rollback seed serve shell showmigrations sqlmigrate squash startfeature transfer"
+    "reviewmigrations rollback seed serve shell showmigrations sqlmigrate squash startfeature "
+    "transfer"
 )
 
 
@@ -177,6 +178,44 @@ FOUND = [
     "changing-column-type",
     "renaming-column",
 ]
+
+
+SAFE = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("size", sa.Integer()))
+    op.add_column("items", sa.Column("maker_id", sa.Uuid()))
+    op.create_table("makers", sa.Column("id", sa.Uuid(), primary_key=True))
+    with op.batch_alter_table("items") as batch_op:
+        batch_op.create_foreign_key(
+            "fk_items_maker_id_makers", "makers", ["maker_id"], ["id"], postgresql_not_valid=True
+        )
+    with op.get_context().autocommit_block():
+        op.create_index("ix_items_size", "items", ["size"], postgresql_concurrently=True)
+
+
+def downgrade() -> None:
+    op.drop_column("items", "size")
+    op.drop_column("items", "maker_id")
+    op.drop_table("makers")
+"""
+
+
+def test_the_safe_ways_are_safe_and_run(
+    renderer: Renderer, tmp_path: Path, postgres_url: str
+) -> None:
+    with postgres_database(postgres_url) as url:
+        project = project_at(renderer, tmp_path, url, ANSWERS)
+        (project.folder / VERSIONS / "20260202_0000_safe.py").write_text(SAFE)
+
+        assert "The migrations are safe" in project.run("manage", "reviewmigrations")
+        project.run_each("manage migrate", "manage showmigrations")
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mysql", pytest.param("sqlite", marks=LATER)])
