@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,9 +36,9 @@ def bound_waiting(
 
     @event.listens_for(engine, "checkout")
     def test(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        idle_since = record.info.get(_IDLE_SINCE)
-        is_new = idle_since is None
-        if is_new or (time.monotonic() - idle_since < _TRUSTED and seems_open(connection)):
+        # A new one was never idle.
+        idle_since: float = record.info.get(_IDLE_SINCE, math.inf)
+        if time.monotonic() - idle_since < _TRUSTED and seems_open(connection):
             return
         try:
             ping(engine.dialect, connection)
