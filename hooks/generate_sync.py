@@ -223,9 +223,12 @@ def find_twins(template: Path) -> dict[Path, Path | None]:
     """Every generated file with its source, or None if that is gone."""
     matches = filter(None, (OVERLAY.fullmatch(path.name) for path in template.iterdir()))
     overlays = sorted({f"{{% if {m[1]}async{m[2]} %}}{m[3]}{{% endif %}}" for m in matches})
+    pairs = [(template / name, template / name.replace("async", "sync", 1)) for name in overlays]
+    # What startfeature writes in projects.
+    if (parts := template.parent / "feature").is_dir():
+        pairs.append((parts / "async", parts / "sync"))
     found: dict[Path, Path | None] = {}
-    for name in overlays:
-        source, twin = template / name, template / name.replace("async", "sync", 1)
+    for source, twin in pairs:
         sources, twins = files_below(source), files_below(twin)
         if twins and not sources:
             raise BadInputError(f"{twin}: there is no async overlay to write it from")

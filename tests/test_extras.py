@@ -25,6 +25,17 @@ ANSWERS: list[dict[str, Any]] = [
     {"database": "sqlite", "web": "none", "python": "3.14"},
     {"database": "mysql", "web": "fastapi", "sessions": "sync", "env_prefix": "SHOP_"},
 ]
+# A migration that loses data.
+DROP = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.drop_column("items", "description")
+"""
 EACH = pytest.mark.parametrize("answers", ANSWERS, ids=lambda answers: answers["database"])
 # The hashes of actions cannot be looked up here; a tag of GitHub's own is taken for what it says.
 ZIZMOR = {"rules": {"unpinned-uses": {"config": {"policies": {"actions/*": "ref-pin"}}}}}
@@ -100,12 +111,16 @@ def test_the_project_passes_its_hooks_and_they_stop_what_is_wrong(
     git(project, "init", "--quiet")
     git(project, "add", "--all")
     hooks = [BIN + "pre-commit", "run", "--all-files"]
-    cache = os.environ | {"PRE_COMMIT_HOME": str(tmp_path / "cache")}
+    cache = os.environ | {
+        "PRE_COMMIT_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(project / "src"),
+    }
 
     expect(*hooks, cwd=project, env=cache)
     for name, text, hook in [
         ("src/shop/unused.py", "import os\n", "ruff-check"),
         ("src/shop/mistyped.py", 'number: int = "one"\n', "mypy"),
+        ("migrations/versions/20260202_0000_drop.py", DROP, "review-migrations"),
         ("README.md", "<<<<<<< ours\n", "merge-conflicts"),
         ("Makefile.rej", "@@\n", "rejected-hunks"),
     ]:

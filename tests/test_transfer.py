@@ -112,13 +112,14 @@ def test_the_rows_are_the_same_after_every_pair_of_databases(
 
 
 @SESSIONS
+@pytest.mark.parametrize("way", ["transfer", "dump"])
 def test_every_type_and_odd_tables_arrive_and_numbers_go_on(
-    renderer: Renderer, databases: Databases, tmp_path: Path, sessions: str
+    renderer: Renderer, databases: Databases, tmp_path: Path, sessions: str, way: str
 ) -> None:
     answers = BOTH | {"sessions": sessions, "examples": []}
     project = Project(renderer.render(answers), answers, "")
     urls = [databases.new(kind) for kind in ("file", "postgres", "mysql", "postgres", "file")]
-    project.run_code(ODD, *urls, DATABASE_URL=urls[0], PYTHONPATH=f"{project.folder / 'src'}")
+    project.run_code(ODD, way, *urls, DATABASE_URL=urls[0], PYTHONPATH=f"{project.folder / 'src'}")
 
 
 # --- Interruptions ---------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
     database = new_database(server)
     project = Project(renderer.render(answers), answers, server.url_of(database))
     project.run("shop", "migrate")
-    source = f"sqlite:///{filled}"
+    source, indexes = f"sqlite:///{filled}", index_names(project.url)
 
     with begun(server, project, source, database) as process:
         event(server, database, process)
@@ -192,9 +193,11 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
         assert complained.count("\n") == 1
     wait_until(lambda: waiting(server, database) == 0)
     assert counts(project.url) == [0] * len(TABLES)
+    assert index_names(project.url) == indexes
     total = sum(map(len, rows_of(source).values()))
     done = project.run("shop", "transfer", "--from", source, "--to", project.url)
     assert done == f"{total} rows were copied and compared.\n"
+    assert index_names(project.url) == indexes
 
 
 @LATER
@@ -253,6 +256,12 @@ def waiting(server: FragileServer, database: str) -> int:
             database,
         )
     )
+
+
+def index_names(url: str) -> list[str]:
+    with closing(psycopg.connect(url)) as connection:
+        statement = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        return [name for (name,) in connection.execute(statement)]
 
 
 def counts(url: str) -> list[int]:

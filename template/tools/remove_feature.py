@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import DEVNULL
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +39,7 @@ def main(feature: str) -> int:
         shutil.rmtree(path, ignore_errors=True)
     for command in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, *wiring], check=True)
+    subprocess.run([sys.executable, ROOT / "manage.py", "diagram"], stdout=DEVNULL, check=True)
     print(f"{feature} is removed; see git diff.")
     if tables:
         print(f"Its tables stay until a migration drops them: {', '.join(tables)}.")

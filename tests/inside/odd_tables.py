@@ -3,6 +3,8 @@
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from io import StringIO
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ from shop.db.runtime import run
 from shop.db.transfer import transfer
 from shop.settings import Settings
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -23,16 +26,20 @@ from sqlalchemy import (
     Date,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     String,
     Table,
     Text,
     insert,
+    inspect,
     select,
+    text,
 )
 
 from tests.things import Colour, Thing
+from tools.dumps import dump, load
 
 things = Thing.__table__.to_metadata(Base.metadata)
 odd = Table(
@@ -53,6 +60,11 @@ pairs = Table(
     Column("left", Integer, ForeignKey("odd.id"), primary_key=True, autoincrement=False),
     Column("right", String(20), primary_key=True),
 )
+Index("ix_things_parent", things.c.parent_id)
+Index("ix_odd_inexact", odd.c.inexact, odd.c.big.desc())
+EXPRESSION = DDL("""CREATE INDEX ix_odd_expression ON odd (replace("Text", '%%', ':a'))""")
+# As PostgreSQL tells it, with the expression.
+INDEXES = text("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname")
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 # Most children come long before their parents, and most parents before their children.
 IDS = [UUID(int=number + 1) for number in range(2500)]
@@ -87,7 +99,16 @@ ROWS: dict[Table, list[dict[str, Any]]] = {
 
 def make(connection: Connection) -> None:
     Base.metadata.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(EXPRESSION)
     connection.commit()
+
+
+def list_indexes(found: list[Any], connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        found.extend(connection.scalars(INDEXES))
+    else:
+        found.extend(inspect(connection).get_indexes(table.name) for table in ROWS)
 
 
 def fill(connection: Connection) -> None:
@@ -105,11 +126,26 @@ def look(connection: Connection) -> None:
     connection.rollback()
 
 
-chain = [Settings(database_url=SecretStr(url)) for url in sys.argv[1:]]
+def dump_and_load(source: Settings, target: Settings) -> int:
+    """Move all rows as `dumpdata` and `loaddata` do."""
+    dumped = StringIO()
+    dump(source, Base.metadata.sorted_tables, dumped)
+    dumped.seek(0)
+    return load(target, dumped, add=False)
+
+
+move = {"transfer": partial(run, transfer), "dump": dump_and_load}[sys.argv[1]]
+chain = [Settings(database_url=SecretStr(url)) for url in sys.argv[2:]]
 for settings in chain:
     upgrade(settings)
     run(run_on_connection, settings, make)
 run(run_on_connection, chain[0], fill)
 for source, target in pairwise(chain):
-    assert run(transfer, source, target) == sum(map(len, ROWS.values()))
+    before: list[Any] = []
+    after: list[Any] = []
+    run(run_on_connection, target, partial(list_indexes, before))
+    assert move(source, target) == sum(map(len, ROWS.values()))
     run(run_on_connection, target, look)
+    run(run_on_connection, target, partial(list_indexes, after))
+    assert after == before
+    assert "ix_odd_inexact" in str(after)

@@ -1,25 +1,18 @@
-"""The commands that every service has: migrate, seed and check."""
+"""The commands that every service has: migrate, seed, check and transfer.
+
+What a command needs is imported when it is called, so that the others start quickly.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from alembic.util import CommandError
 
-from .db import migrations, seeding
-from .db.comparison import missing_columns
-from .db.engine import Database
-from .db.errors import DataLayerError, UnavailableError
-from .db.health import read_heads
-from .db.runtime import run
-from .db.settings import Environment, SettingsError, parse_url
-from .db.transfer import transfer as transfer_rows
-from .features.seed import SEEDS
-from .features.unit_of_work import UnitOfWork
-from .settings import Settings
+if TYPE_CHECKING:
+    from .settings import Settings
 
 # Tracebacks would show local variables, and those may be secrets.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -36,7 +29,9 @@ def migrate(
 ) -> None:
     """Bring the schema up to date."""
     settings = load_settings()
-    with _one_line_errors():
+    from .db import migrations
+
+    with one_line_errors():
         migrations.upgrade(settings, revision)
     typer.echo(f"The schema is at {revision}.")
 
@@ -51,9 +46,16 @@ def seed(
 ) -> None:
     """Store development data, all of it or none; running it again changes nothing more."""
     settings = load_settings()
+    from .db import seeding
+    from .db.engine import Database
+    from .db.runtime import run
+    from .db.settings import Environment
+    from .features.seed import SEEDS
+    from .features.unit_of_work import UnitOfWork
+
     if settings.environment is Environment.PRODUCTION and not force:
         fail("This is production: seed it with --force, if you must.")
-    with _one_line_errors(settings):
+    with one_line_errors(settings):
         done = run(seeding.seed, Database(settings), UnitOfWork, SEEDS, rows, if_empty)
     typer.echo("The development data is stored." if done else "There are rows already.")
 
@@ -62,8 +64,14 @@ def seed(
 def check() -> None:
     """Tell whether the settings are right, the database answers and the schema is up to date."""
     settings = load_settings()
+    from .db import migrations
+    from .db.comparison import missing_columns
+    from .db.health import read_heads
+    from .db.runtime import run
+    from .features import unit_of_work as unit_of_work
+
     typer.echo(f"settings: right, for {settings.environment}")
-    with _one_line_errors(settings):
+    with one_line_errors(settings):
         current = run(read_heads, settings)
     typer.echo(f"database: {settings.url.get_backend_name()} answers")
     if migrations.is_behind(current):
@@ -80,37 +88,53 @@ def transfer(
 ) -> None:
     """Copy all rows to another database, whose schema is made if there is none."""
     origin, destination = _settings_for("--from", source), _settings_for("--to", target)
-    with _one_line_errors(destination):
+    from .db import migrations, transfer
+    from .db.health import read_heads
+    from .db.runtime import run
+    from .features import unit_of_work as unit_of_work
+
+    with one_line_errors(destination):
         if not run(read_heads, destination):
             migrations.upgrade(destination)
-        rows = run(transfer_rows, origin, destination)
+        rows = run(transfer.transfer, origin, destination)
     typer.echo(f"{rows} rows were copied and compared.")
 
 
 def load_settings() -> Settings:
     """Return the settings, or end the process with a line for each that is wrong."""
-    with _one_line_errors():
+    from .settings import Settings
+
+    with one_line_errors():
         return Settings.load()
 
 
 def _settings_for(option: str, url: str) -> Settings:
     """Return the settings with another database, or end the process with one line."""
+    from .db.settings import parse_url
+    from .settings import Settings
+
     try:
         parse_url(url)
     except ValueError as error:
         fail(f"{option}: {error}")
-    with _one_line_errors():
+    with one_line_errors():
         return Settings.load(database_url=url)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End the process with one line."""
     typer.secho(message, err=True, fg=typer.colors.RED)
     raise typer.Exit(1)
 
 
 @contextmanager
-def _one_line_errors(settings: Settings | None = None) -> Iterator[None]:
+def one_line_errors(settings: Settings | None = None) -> Iterator[None]:
+    """End the process with one line where what is asked for cannot be done."""
+    from alembic.util import CommandError
+
+    from .db.errors import DataLayerError, UnavailableError
+    from .db.settings import SettingsError
+
     try:
         yield
     except (SettingsError, DataLayerError, CommandError) as error:

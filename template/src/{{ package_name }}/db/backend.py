@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Dialect, Engine, Insert, Select, Table
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Insert, Select, Table
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 # A connection, a table, the names of its columns, and batches of rows.
 Copy = Callable[[Any, Table, Sequence[str], Any], Any]
 CompareDefaults = bool | Callable[..., bool]
+
+
+class Carried(NamedTuple):
+    """How values of a type move: in a form that all databases share and most need not make.
+
+    That of an id is its 32 hexadecimal digits, that of a moment a datetime in UTC without zone.
+    """
+
+    select: Callable[[Any], Any] = lambda column: column
+    decode: Callable[[Any], Any] | None = None
+    encode: Callable[[Any], Any] | None = None
 
 
 class Connector(Protocol):
@@ -46,6 +57,9 @@ class Connector(Protocol):
     ) -> Any:
         """Return a new connection."""
 
+    def open_cursor(self, connection: Any) -> Any:
+        """Return a cursor that leaves its rows with the server until they are fetched."""
+
     def prepare(self, engine: Engine, settings: DatabaseSettings) -> None:
         """Listen to the engine, to look after its connections."""
 
@@ -62,8 +76,8 @@ class Language(Protocol):
     BEFORE_LOADING: Sequence[str]
     """What lets the rows of a transaction come in any order."""
 
-    DECODERS: Mapping[type[Any], Callable[[Any], Any] | None]
-    """What reads a type's values quicker than the type; None if the driver's are equal to them."""
+    CARRIED: Mapping[type[Any], Carried]
+    """The types whose values move in a form of their own, because theirs takes long to make."""
 
     MEANINGS: Mapping[Any, Meaning]
     """What its errors mean, by code."""
@@ -71,8 +85,17 @@ class Language(Protocol):
     COMPARE_DEFAULTS: CompareDefaults
     """How Alembic is to compare the defaults of columns with those of the models."""
 
+    CLIENTS: Sequence[str]
+    """The programs that people type statements into, the best first."""
+
     FAILED: str
     """What is left of a migration that failed."""
+
+    def tell_client(self, url: URL) -> tuple[list[str], dict[str, str]]:
+        """Return the arguments and variables by which such a program finds the database.
+
+        Arguments are for all to see, so that the password is a variable.
+        """
 
     def code_of(self, error: BaseException) -> Any:
         """Return the code of an error, as MEANINGS may have it; None if it has none."""
@@ -86,6 +109,12 @@ class Language(Protocol):
         """Return an INSERT that makes these changes where there is a row with that key.
 
         A change that is None takes the value that was to be inserted.
+        """
+
+    def drop_indexes(self, connection: Connection, table: Table) -> Sequence[str]:
+        """Drop what is made sooner than kept while many rows come; return what makes it again.
+
+        All in the transaction, so that nothing is missing wherever it ends.
         """
 
     def after_loading(self, table: Table) -> Iterable[Select[Any]]:

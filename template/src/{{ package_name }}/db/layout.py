@@ -8,116 +8,170 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
     Dialect,
     Integer,
     Numeric,
-    Select,
     Table,
     select,
-    type_coerce,
 )
-from sqlalchemy.types import NullType, TypeEngine
+from sqlalchemy.types import TypeEngine
 
-from .backends import LANGUAGES
+from .backend import Carried
+from .backends import CONNECTORS, LANGUAGES
 from .errors import DataLayerError
 from .types import ExactDecimal, JSONString
 
+BATCH = 1000
 Columns = Sequence[Sequence[Any]]
-Rows = list[tuple[Any, ...]]
-Convert = Callable[[Any], Any] | None
+Rows = Sequence[Sequence[Any]]
+Convert = Callable[[Sequence[Any]], Sequence[Any]] | None
 
 # PostgreSQL writes numbers in JSON that others write with an exponent as integers.
 _LARGE_NUMBER = re.compile(r"\d{16}|\de\+")
 
 
-class Layout:
-    """What one database needs to read and to write the rows of a table."""
+class Reader:
+    """All rows of a table, a batch in memory at a time."""
+
+    def __init__(self, connection: Connection, table: Table) -> None:
+        dialect, columns = connection.dialect, stored_columns(table)
+        statement = select(*(_selected(column, dialect) for column in columns))
+        compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        # Not through SQLAlchemy: to make rows of its own takes longer than all the rest.
+        self._cursor = CONNECTORS[dialect.name].open_cursor(connection.connection)
+        self._cursor.execute(str(compiled))
+        self._decoders = [
+            _decoder(column, dialect, code)
+            for column, (_, code, *_) in zip(columns, self._cursor.description, strict=True)
+        ]
+        self.is_plain = not any(self._decoders)
+
+    def fetch(self, connection: Connection) -> Rows:
+        """Return the next rows as the driver gives them; none at the end."""
+        rows: Rows = self._cursor.fetchmany(BATCH)
+        if not rows:
+            self._cursor.close()
+        return rows
+
+    def decode(self, rows: Rows) -> Columns:
+        """Return the columns of these rows, with the values in the form in which they move."""
+        return _convert(self._decoders, zip(*rows, strict=True))
+
+
+class Writer:
+    """What a database needs to store the rows of a table."""
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
-        self.table = table
-        # What the database computes by itself cannot be written.
-        self.columns = [column for column in table.columns if column.computed is None]
-        self._dialect = dialect
-        self._decoders: list[Convert] = []
-        self._encoders: list[Convert] = []
-        self.names = [column.name for column in self.columns]
-        self.select: Select[Any] = select(*map(self._add, self.columns))
-        self.comparable = [_comparable(column.type) for column in self.columns]
-        self.is_plain = not any([*self._decoders, *self.comparable])
+        self._table, self._dialect = table, dialect
+        self._columns = stored_columns(table)
+        self._encoders = [_encoder(column, dialect) for column in self._columns]
+        self.names = [column.name for column in self._columns]
 
     @property
     def insert(self) -> str:
         """The INSERT of one row, with the driver's marks for its values."""
         quote = self._dialect.identifier_preparer
         mark = "?" if self._dialect.paramstyle == "qmark" else "%s"
-        columns = ", ".join(map(quote.format_column, self.columns))
-        marks = ", ".join([mark] * len(self.columns))
-        return f"INSERT INTO {quote.format_table(self.table)} ({columns}) VALUES ({marks})"
+        columns = ", ".join(map(quote.format_column, self._columns))
+        marks = ", ".join([mark] * len(self._columns))
+        return f"INSERT INTO {quote.format_table(self._table)} ({columns}) VALUES ({marks})"
 
-    def decode(self, rows: Iterable[Sequence[Any]]) -> Columns:
-        """Return the columns of rows that were selected, as the service sees the values."""
-        return _convert(self._decoders, zip(*rows, strict=True))
-
-    def encode(self, columns: Columns) -> Rows:
+    def encode(self, columns: Columns) -> list[tuple[Any, ...]]:
         """Return rows as the driver takes them."""
         return list(zip(*_convert(self._encoders, columns), strict=True))
 
-    def _add(self, column: Column[Any]) -> Any:
-        kind, known = column.type, LANGUAGES[self._dialect.name].DECODERS
-        is_known = type(kind) in known and getattr(kind, "as_uuid", True)
-        decoder = known[type(kind)] if is_known else None
-        is_native = is_known and decoder is None
-        encoder = kind.dialect_impl(self._dialect).bind_processor(self._dialect)
-        self._decoders.append(decoder)
-        self._encoders.append(None if is_native else encoder)
-        return type_coerce(column, NullType()) if is_known else column
 
-
-@dataclass
 class Tally:
     """How many rows there are, and the sum of their hashes: their order makes no difference."""
 
-    rows: int = 0
-    checksum: int = 0
+    def __init__(self, table: Table) -> None:
+        self._comparable = [_comparable(column.type) for column in stored_columns(table)]
+        self._rows = self._checksum = 0
 
-    def add(self, layout: Layout, columns: Columns) -> None:
+    def add(self, columns: Columns) -> None:
         """Count these rows too; raises DataLayerError for values that cannot be compared."""
-        self._add(zip(*_convert(layout.comparable, columns), strict=True), len(columns[0]))
+        self._add(zip(*_convert(self._comparable, columns), strict=True), len(columns[0]))
 
-    def add_rows(self, layout: Layout, rows: Sequence[Sequence[Any]]) -> None:
-        """Count rows as they were selected, by the short way where there is one."""
-        if layout.is_plain:
-            self._add(rows, len(rows))
+    def add_from(self, reader: Reader, rows: Rows) -> None:
+        """Count rows that were read, by the short way where there is one."""
+        if reader.is_plain and not any(self._comparable):
+            self._add(map(tuple, rows), len(rows))
         else:
-            self.add(layout, layout.decode(rows))
+            self.add(reader.decode(rows))
 
-    def _add(self, rows: Iterable[Any], count: int) -> None:
-        self.rows += count
+    def equals(self, other: Tally) -> bool:
+        """Tell whether the rows are the same."""
+        return (self._rows, self._checksum) == (other._rows, other._checksum)
+
+    def _add(self, rows: Iterable[tuple[Any, ...]], count: int) -> None:
+        self._rows += count
         try:
-            self.checksum += sum(map(hash, rows))
+            self._checksum += sum(map(hash, rows))
         except TypeError:
             raise DataLayerError("A column's type has no hash: store it as JSONString.") from None
 
 
+def stored_columns(table: Table) -> Sequence[Column[Any]]:
+    """Return the columns without those that the database computes, which cannot be written."""
+    return [column for column in table.columns if column.computed is None]
+
+
+def _carried(column: Column[Any], dialect: Dialect) -> Carried | None:
+    """Return how values move that do not move as the service sees them."""
+    known = LANGUAGES[dialect.name].CARRIED.get(type(column.type))
+    return known if getattr(column.type, "as_uuid", True) else None
+
+
+def _selected(column: Column[Any], dialect: Dialect) -> Any:
+    carried = _carried(column, dialect)
+    return column if carried is None else carried.select(column)
+
+
+def _decoder(column: Column[Any], dialect: Dialect, code: Any) -> Convert:
+    if carried := _carried(column, dialect):
+        return carried.decode and partial(_each_value, carried.decode)
+    decode = column.type.dialect_impl(dialect).result_processor(dialect, code)
+    return partial(_each, decode) if decode else None
+
+
+def _encoder(column: Column[Any], dialect: Dialect) -> Convert:
+    if carried := _carried(column, dialect):
+        return carried.encode and partial(_each_value, carried.encode)
+    encode = column.type.dialect_impl(dialect).bind_processor(dialect)
+    return partial(_each, encode) if encode else None
+
+
 def _convert(converts: Sequence[Convert], columns: Iterable[Sequence[Any]]) -> Columns:
     return [
-        values if convert is None else list(map(convert, values))
+        values if convert is None else convert(values)
         for convert, values in zip(converts, columns, strict=True)
     ]
 
 
+def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]:
+    return list(map(convert, values))
+
+
+def _each_value(convert: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]:
+    """Convert all that is not NULL."""
+    if None in values:
+        return [None if value is None else convert(value) for value in values]
+    return _each(convert, values)
+
+
 def _comparable(kind: TypeEngine[Any]) -> Convert:
     if isinstance(kind, (JSON, JSONString)):
-        return _json
+        return partial(_each, _json)
     if isinstance(kind, (Integer, Numeric, ExactDecimal)):
         # To Python, -1 and -2 have the same hash.
-        return lambda value: (value, value == -1)
+        return partial(_each, lambda value: (value, value == -1))
     return None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from alembic import command, context
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
+from alembic.operations.ops import DropTableOp, MigrationScript, ModifyTableOps
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
@@ -138,9 +139,22 @@ def _options(metadata: MetaData, backend: str) -> dict[str, Any]:
         # Written so everywhere, because a migration made on PostgreSQL must also run on SQLite.
         "render_as_batch": True,
         "render_item": _render_item,
+        "process_revision_directives": _drop_tables_whole,
         "compare_server_default": LANGUAGES[backend].COMPARE_DEFAULTS,
         "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
     }
+
+
+def _drop_tables_whole(context: Any, revision: Any, scripts: list[MigrationScript]) -> None:
+    """Leave a dropped table's indexes to it: MySQL keeps those that a foreign key needs."""
+    for script in scripts:
+        for steps in (*script.upgrade_ops_list, *script.downgrade_ops_list):
+            dropped = {step.table_name for step in steps.ops if isinstance(step, DropTableOp)}
+            steps.ops = [
+                step
+                for step in steps.ops
+                if not (isinstance(step, ModifyTableOps) and step.table_name in dropped)
+            ]
 
 
 def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:

@@ -7,13 +7,10 @@ from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
-from .backends import ALIASES, CONNECTORS, BackendSettings
+from .backends import ALIASES, CONNECTORS, BackendSettings, read_url
 from .prefix import PREFIX
-
-_NO_URL = (ArgumentError, ValueError)
 
 
 class SettingsError(Exception):
@@ -90,6 +87,8 @@ class DatabaseSettings(BackendSettings):
     def address(self) -> str:
         """Where the database is, without anything secret."""
         url = self.url
+        if hosts := url.normalized_query.get("host"):
+            return f"{','.join(hosts)}/{url.database}"
         if url.host is None:
             return str(url.database)
         return f"{url.host}:{url.port or 'default port'}/{url.database}"
@@ -97,12 +96,7 @@ class DatabaseSettings(BackendSettings):
 
 def parse_url(text: str) -> URL:
     """Return the URL with this project's driver; raises a ValueError that does not repeat it."""
-    try:
-        url = make_url(text)
-    except _NO_URL:
-        raise ValueError("is not a database URL such as sqlite:///./app.db") from None
-    if "@" in (url.host or ""):
-        raise ValueError("has an @ in its user or password: write %40")
+    url = read_url(text)
     backend, _, driver = url.drivername.partition("+")
     backend = ALIASES.get(backend, backend)
     if backend not in CONNECTORS:

@@ -14,12 +14,13 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
 from .reading import READ_ONLY
+from .runtime import SQLITE_CURSOR
 from .runtime import SQLITE_DRIVER as DRIVER
 
 if TYPE_CHECKING:
     from .settings import DatabaseSettings
 
-__all__ = ["COPY", "DRIVER", "RECYCLE", "connect", "connect_args", "prepare"]
+__all__ = ["COPY", "DRIVER", "RECYCLE", "connect", "connect_args", "open_cursor", "prepare"]
 
 RECYCLE = -1
 COPY: Copy | None = None
@@ -86,6 +87,11 @@ def _open_file(path: str, *, uri: bool, lock_timeout: float) -> None:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
             time.sleep(0.01)
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that reads its rows when they are fetched."""
+    return connection.cursor(**SQLITE_CURSOR)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:

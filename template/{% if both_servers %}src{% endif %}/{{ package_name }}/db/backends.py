@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from . import mysql, mysql_language, postgres, postgres_language, sqlite, sqlite_language
 from .backend import Connector, Language
+from .postgres_hosts import read_url
 from .postgres_settings import PostgresSettings as BackendSettings
 
-__all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings"]
+__all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings", "read_url"]
 
 # MySQL and MariaDB have one dialect, so that a schema does not depend on which name the URL uses.
 ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}

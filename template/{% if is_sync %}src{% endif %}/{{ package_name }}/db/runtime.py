@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from code import InteractiveConsole
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 SQLITE_DRIVER = "pysqlite"
+SQLITE_CURSOR: dict[str, Any] = {}
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -16,3 +18,15 @@ def run(
 ) -> Result:
     """Call a function of the data layer from a command and return its result."""
     return function(*args, **kwargs)
+
+
+def interact(names: dict[str, Any], command: str | None, close: Callable[[], None]) -> None:
+    """Run a command with these names, or what somebody types."""
+    try:
+        if command is None:
+            banner = f"At hand: {', '.join(sorted(names))}."
+            InteractiveConsole(names).interact(banner, exitmsg="")
+        else:
+            exec(compile(command, "<command>", "exec"), names)
+    finally:
+        close()

@@ -5,7 +5,7 @@ Whatever interrupts it, the target's tables stay empty, and the same call begins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,14 +21,15 @@ from .base import Base
 from .engine import create_engine
 from .errors import ORPHANED, UNFIT, DataLayerError
 from .health import read_heads
-from .layout import Columns, Layout, Tally
+from .layout import Columns, Reader, Tally, Writer
 from .migrations import heads
 from .reading import READ_ONLY
 from .settings import DatabaseSettings
 from .translation import translate, translate_connect
 
-BATCH = 1000
 Advance = Callable[[int], None]
+# Without parameters, a % is one.
+AS_IT_IS = {"no_parameters": True}
 
 
 class TransferError(DataLayerError):
@@ -77,38 +78,38 @@ class _Side:
 
     def read(self, table: Table, tally: Tally, advance: Advance) -> Iterator[Columns]:
         """Yield the columns of all rows, a batch in memory at a time."""
-        layout = Layout(table, self.connection.dialect)
-        for rows in self._select(layout):
-            columns = layout.decode(rows)
-            tally.add(layout, columns)
-            yield columns
-            advance(len(rows))
+        with _telling(self.address, table):
+            reader = Reader(self.connection, table)
+            while rows := reader.fetch(self.connection):
+                columns = reader.decode(rows)
+                tally.add(columns)
+                yield columns
+                advance(len(rows))
 
     def count_again(self, table: Table, advance: Advance) -> Tally:
-        """Return how many rows there are, and the sum that is to be compared."""
-        tally, layout = Tally(), Layout(table, self.connection.dialect)
-        for rows in self._select(layout):
-            tally.add_rows(layout, rows)
-            advance(len(rows))
+        """Return what is to be compared with what was sent."""
+        tally = Tally(table)
+        with _telling(self.address, table):
+            reader = Reader(self.connection, table)
+            while rows := reader.fetch(self.connection):
+                tally.add_from(reader, rows)
+                advance(len(rows))
         return tally
-
-    def _select(self, layout: Layout) -> Iterator[Sequence[Any]]:
-        with _telling(self.address, layout.table):
-            options = {"yield_per": BATCH}
-            result = self.connection.execute(layout.select, execution_options=options)
-            yield from result.partitions()
 
     def write(self, table: Table, batches: Iterator[Columns]) -> None:
         """Store rows, given as columns."""
-        name, layout = self.connection.dialect.name, Layout(table, self.connection.dialect)
-        rows = (layout.encode(columns) for columns in batches)
+        name, writer = self.connection.dialect.name, Writer(table, self.connection.dialect)
+        language, rows = LANGUAGES[name], (writer.encode(columns) for columns in batches)
         with _telling(self.address, table):
+            indexes = language.drop_indexes(self.connection, table)
             if copy := CONNECTORS[name].COPY:
-                copy(self.connection, table, layout.names, rows)
+                copy(self.connection, table, writer.names, rows)
             else:
                 for batch in rows:
-                    self.connection.exec_driver_sql(layout.insert, batch)
-            for statement in LANGUAGES[name].after_loading(table):
+                    self.connection.exec_driver_sql(writer.insert, batch)
+            for definition in indexes:
+                self.connection.exec_driver_sql(definition, execution_options=AS_IT_IS)
+            for statement in language.after_loading(table):
                 self.connection.execute(statement)
 
     def refuse_orphans(self, table: Table) -> None:
@@ -145,11 +146,11 @@ def _move(source: _Side, target: _Side) -> int:
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.
         advance = partial(progress.advance, progress.add_task("Copying", total=2 * total))
-        sent = {table: Tally() for table in tables}
+        sent = {table: Tally(table) for table in tables}
         for table, tally in sent.items():
             target.write(table, source.read(table, tally, advance))
         for table, tally in sent.items():
-            if target.count_again(table, advance) != tally:
+            if not tally.equals(target.count_again(table, advance)):
                 place = f"{target.address}, {table}"
                 raise TransferError(f"{place}: What arrived is not what was sent.")
             target.refuse_orphans(table)

@@ -88,6 +88,11 @@ async def _open(*, session: Callable[[str], str], **known: Any) -> Any:
     return connection
 
 
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
+
+
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     """Give up connections that hang or died."""
 

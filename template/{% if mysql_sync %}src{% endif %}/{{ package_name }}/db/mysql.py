@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pymysql.cursors import SSCursor  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
@@ -82,6 +83,11 @@ def connect(
         raise
     connection._read_timeout = deadline
     return connection
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(SSCursor)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:

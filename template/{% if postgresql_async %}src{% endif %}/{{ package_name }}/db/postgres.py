@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_language import replace_outdated
+from .postgres_hosts import REACHED, Hosts, most_telling
+from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
 
@@ -26,6 +27,7 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     args = {
         "timeout": settings.database_connect_timeout,
         "command_timeout": None if for_migrations else settings.deadline,
+        "hosts": Hosts(settings.url),
         "server_settings": settings.session(
             settings.database_lock_timeout, for_migrations=for_migrations
         ),
@@ -44,12 +46,29 @@ def connect(
     *,
     for_migrations: bool,
 ) -> Any:
-    """Return a new connection."""
-    return dialect.connect(*args, **kwargs)
+    """Return a new connection, to the first server that can be used."""
+    known = dict(kwargs)
+    hosts = known.pop("hosts")
+    errors: list[Exception] = []
+    for place in hosts.places():
+        try:
+            connection = dialect.connect(*args, **{**known, **place})
+        except Exception as error:
+            errors.append(error)
+            continue
+        hosts.prefer(place)
+        record.info[REACHED] = hosts, place
+        return connection
+    raise most_telling(errors)
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor(server_side=True)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang, died or hold outdated statements."""
+    """Give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         seconds = settings.database_connect_timeout
@@ -67,7 +86,7 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         drop=lambda connection: connection.driver_connection.terminate(),
         seems_open=lambda connection: not connection.driver_connection.is_closed(),
     )
-    replace_outdated(engine)
+    replace_useless(engine)
 
 
 async def copy(

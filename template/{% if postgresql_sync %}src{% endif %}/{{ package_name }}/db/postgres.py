@@ -15,7 +15,8 @@ from sqlalchemy import Dialect, Engine, Table, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_language import replace_outdated
+from .postgres_hosts import REACHED, Hosts, most_telling
+from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
 
@@ -56,6 +57,7 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     args = {
         "connect_timeout": settings.database_connect_timeout,
         "deadline": None if for_migrations else settings.deadline,
+        "hosts": Hosts(settings.url),
     }
     if settings.database_pooler is Pooler.NONE:
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
@@ -72,21 +74,32 @@ def connect(
     *,
     for_migrations: bool,
 ) -> Any:
-    """Return a new connection."""
+    """Return a new connection, to the first server that can be used."""
     known = dict(kwargs)
-    deadline = known.pop("deadline")
-    try:
-        connection = Connection.connect(*args, **known)
-    except psycopg.OperationalError as error:
-        codes = [code for code, words in _REFUSALS.items() if words.search(str(error))]
-        error.sqlstate = codes[0] if codes else None
-        raise
-    connection.deadline = deadline
-    return connection
+    deadline, hosts = known.pop("deadline"), known.pop("hosts")
+    errors: list[Exception] = []
+    for place in hosts.places():
+        try:
+            connection = Connection.connect(*args, **{**known, **place})
+        except psycopg.OperationalError as error:
+            codes = [code for code, words in _REFUSALS.items() if words.search(str(error))]
+            error.sqlstate = codes[0] if codes else None
+            errors.append(error)
+            continue
+        connection.deadline = deadline
+        hosts.prefer(place)
+        record.info[REACHED] = hosts, place
+        return connection
+    raise most_telling(errors)
+
+
+def open_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves its rows with the server until they are fetched."""
+    return connection.cursor("rows", binary=True)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang, died or hold outdated statements."""
+    """Give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         usual, connection.deadline = connection.deadline, settings.database_connect_timeout
@@ -101,7 +114,7 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
             connection.rollback()
 
     bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
-    replace_outdated(engine)
+    replace_useless(engine)
 
 
 def _seems_open(connection: Any) -> bool:

@@ -18,7 +18,8 @@ class Endpoint:
     """A view with the types of its request and of its answer.
 
     Its parameter `body` is the JSON of the request, `query` is what stands behind the question
-    mark, and every other one is a part of the path. A tuple that it returns holds the status too.
+    mark, `header` is what the headers say, and every other one is a part of the path. A tuple that
+    it returns holds the status too.
     """
 
     def __init__(

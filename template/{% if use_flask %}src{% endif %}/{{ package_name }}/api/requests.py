@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from werkzeug.exceptions import BadRequest
 
 # The parameters of a view that are no part of its path.
-BODY, QUERY = "body", "query"
+BODY, QUERY, HEADER = "body", "query", "header"
 
 
 class InvalidRequestError(Exception):
@@ -30,10 +30,12 @@ def read_arguments(
         received[BODY] = _read_json()
     if QUERY in types:
         received[QUERY] = _read_query(lists)
+    if HEADER in types:
+        received[HEADER] = dict(request.headers)
     arguments: dict[str, Any] = {}
     wrong: list[tuple[str, str]] = []
     for name, adapter in types.items():
-        place = name if name in (BODY, QUERY) else f"path.{name}"
+        place = name if name in (BODY, QUERY, HEADER) else f"path.{name}"
         if name == BODY and received[BODY] == b"":
             wrong.append((BODY, "Field required"))
             continue

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from ..api.endpoint import Endpoint
-from ..api.requests import BODY, QUERY
+from ..api.requests import BODY, HEADER, QUERY
 from .problems import problem_responses
 
 Json = dict[str, Any]
@@ -57,7 +57,7 @@ def document_of(app: Flask) -> Json:
     for operation in operations:
         described = _describe(operation, schemas, components)
         paths.setdefault(operation.path, {})[operation.method] = described
-    for name in {schema["$ref"] for key, schema in schemas.items() if key[1] == QUERY}:
+    for name in {schema["$ref"] for key, schema in schemas.items() if key[1] in (QUERY, HEADER)}:
         del components[name.removeprefix(SCHEMAS)]
     return {
         "openapi": "3.1.0",
@@ -89,14 +89,14 @@ def _describe(operation: Operation, schemas: dict[tuple[str, str], Json], compon
     parameters = [
         {"name": part, "in": "path", "required": True, "schema": schemas[name, part]}
         for part in view.types
-        if part not in (BODY, QUERY)
+        if part not in (BODY, QUERY, HEADER)
     ]
-    if QUERY in view.types:
-        model = components[schemas[name, QUERY]["$ref"].removeprefix(SCHEMAS)]
+    for place in {QUERY, HEADER} & view.types.keys():
+        model = components[schemas[name, place]["$ref"].removeprefix(SCHEMAS)]
         parameters += [
             {
                 "name": field,
-                "in": "query",
+                "in": place,
                 "required": field in model.get("required", []),
                 "schema": schema,
             }

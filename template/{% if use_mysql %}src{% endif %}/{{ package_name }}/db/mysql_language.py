@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Select, Table, func, literal, literal_column
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    Uuid,
+    func,
+    literal,
+    literal_column,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import QueryableAttribute
 
-from .backend import CompareDefaults
+from .backend import Carried, CompareDefaults
 from .errors import (
     BEHIND,
     EXISTS,
@@ -26,13 +37,15 @@ from .errors import (
     UnavailableError,
 )
 from .mysql_dialect import defaults_differ
+from .types import UtcDateTime
 
 # Switching to autocommit and back would take more round trips than it saves.
 READING: dict[str, Any] = {}
 SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 BEFORE_LOADING: Sequence[str] = ("SET SESSION foreign_key_checks = 0",)
-DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {}
+CARRIED: Mapping[type[Any], Carried] = {UtcDateTime: Carried(), Uuid: Carried()}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+CLIENTS: Sequence[str] = ("mariadb", "mysql")
 FAILED = (
     "MySQL cannot take back what alters the schema. What it did before is still there: "
     "undo that by hand before the migration runs again."
@@ -70,6 +83,19 @@ MEANINGS: Mapping[Any, Meaning] = {
 }
 
 
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the database."""
+    told = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "socket": url.query.get("unix_socket"),
+        "default-character-set": "utf8mb4",
+    }
+    options = [f"--{name}={value}" for name, value in told.items() if value]
+    return [*options, url.database or "mysql"], {"MYSQL_PWD": str(url.password or "")}
+
+
 def code_of(error: BaseException) -> int | None:
     """Return the number of an error, as MEANINGS may have it; None if it has none."""
     # The drivers' classes differ, but all of them begin with the number.
@@ -102,6 +128,11 @@ def _written(model: type[Any], name: str, value: Any) -> ColumnElement[Any]:
     column = literal(value, model.__table__.c[name].type)
     compiled = column.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True})
     return literal_column(str(compiled))
+
+
+def drop_indexes(connection: Connection, table: Table) -> Sequence[str]:
+    """Drop nothing: that would end the transaction."""
+    return ()
 
 
 def after_loading(table: Table) -> Sequence[Select[Any]]:

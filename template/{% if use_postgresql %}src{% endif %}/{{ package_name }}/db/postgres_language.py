@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
+    Connection,
     Engine,
     ExceptionContext,
     Insert,
     Integer,
     Select,
     Table,
+    Uuid,
     cast,
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.pool import ConnectionPoolEntry
+from uuid_utils import UUID
 
-from .backend import CompareDefaults
+from .backend import Carried, CompareDefaults
 from .errors import (
     BEHIND,
     EXISTS,
@@ -33,10 +40,11 @@ from .errors import (
     BusyError,
     InvalidValueError,
     Meaning,
-    ReadOnlyError,
     StaleError,
     UnavailableError,
+    UnreachableError,
 )
+from .postgres_hosts import REACHED
 from .types import ExactDecimal, UtcDateTime
 
 _quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
@@ -46,9 +54,33 @@ READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Of foreign keys that are not deferrable, a COPY checks those within its table at its end.
 BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
-DECODERS: Mapping[type[Any], Callable[[Any], Any] | None] = {UtcDateTime: None, ExactDecimal: None}
+CARRIED: Mapping[type[Any], Carried] = {
+    ExactDecimal: Carried(),
+    UtcDateTime: Carried(
+        select=lambda column: func.timezone("UTC", column),
+        # Takes a fifth of the time of replace().
+        encode=lambda value: datetime.combine(value, value.time(), UTC),
+    ),
+    Uuid: Carried(
+        select=lambda column: func.encode(func.uuid_send(column), "hex"),
+        # As good as Python's for a driver, and made ten times as quickly.
+        encode=UUID,
+    ),
+}
 COMPARE_DEFAULTS: CompareDefaults = True
+CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
+
+# Those that only make queries faster, if nothing would be lost with them and they may be dropped.
+_INDEXES = text(
+    "SELECT oid::regclass::text, pg_get_indexdef(oid)"
+    " FROM pg_index JOIN pg_class ON oid = indexrelid"
+    " WHERE indrelid = CAST(:table AS regclass) AND indisvalid AND NOT indisunique"
+    " AND NOT indisclustered AND reltablespace = 0 AND NOT relispartition"
+    " AND obj_description(oid, 'pg_class') IS NULL AND pg_has_role(relowner, 'USAGE')"
+)
+# That of a write on a server which is not, or no longer, the primary.
+READ_ONLY = "25006"
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -70,9 +102,24 @@ MEANINGS: Mapping[Any, Meaning] = {
     "42P07": EXISTS,
     "42701": EXISTS,
     "3D000": (UnavailableError, "The database does not exist."),
-    "25006": (ReadOnlyError, "The database accepts no writes here."),
+    READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
+
+
+def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables by which a client finds the database."""
+    told = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "database": url.database,
+        **{name: values[-1] for name, values in url.normalized_query.items()},
+    }
+    if "ssl" in told:
+        told["sslmode"] = told.pop("ssl")
+    return [], {f"PG{name.upper()}": str(value) for name, value in told.items() if value}
 
 
 def code_of(error: BaseException) -> str | None:
@@ -94,13 +141,18 @@ def is_outdated(error: BaseException | None) -> bool:
     return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
-def replace_outdated(engine: Engine) -> None:
-    """Give up connections that have prepared statements for a schema that has changed."""
+def replace_useless(engine: Engine) -> None:
+    """Give up connections whose server takes no writes, or whose statements are outdated."""
 
     @event.listens_for(engine, "handle_error")
     def give_up(context: ExceptionContext) -> None:
-        if is_outdated(context.original_exception):
+        if code_of(context.original_exception) in ("outdated", READ_ONLY):
             context.is_disconnect = True
+
+    @event.listens_for(engine, "invalidate")
+    def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
+        hosts, place = record.info[REACHED]
+        hosts.avoid(place)
 
 
 def try_lock(key: int) -> str:
@@ -117,6 +169,14 @@ def upsert(
         name: insert.excluded[name] if value is None else value for name, value in changes.items()
     }
     return insert.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
+def drop_indexes(connection: Connection, table: Table) -> Sequence[str]:
+    """Drop what only makes queries faster; return the statements that make it again."""
+    found = connection.execute(_INDEXES, {"table": _quote.format_table(table)}).all()
+    for name, _ in found:
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+    return [definition for _, definition in found]
 
 
 def after_loading(table: Table) -> Iterator[Select[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +35,9 @@ def bound_waiting(
 
     @event.listens_for(engine, "checkout")
     def test(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        # A new one was never idle.
-        idle_since: float = record.info.get(_IDLE_SINCE, math.inf)
+        idle_since = record.info.get(_IDLE_SINCE)
+        if idle_since is None:  # a new connection
+            return
         if time.monotonic() - idle_since < _TRUSTED and seems_open(connection):
             return
         try:

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...db.base import Base, HasId, HasTimestamps
+from ...db.idempotency import HasIdempotencyKey
 from ...db.types import enum_by_value
 
 
@@ -34,7 +35,7 @@ class User(HasId, HasTimestamps, Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
-class File(HasId, HasTimestamps, Base):
+class File(HasIdempotencyKey, HasTimestamps, Base):
     """What is known about an uploaded file; it goes with its user."""
 
     __tablename__ = "files"

@@ -11,6 +11,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...db.base import Base, HasId, HasTimestamps
+from ...db.idempotency import HasIdempotencyKey
 from ...db.types import JSONString, enum_by_value, utc_now
 from .errors import InvalidTransitionError
 
@@ -49,7 +50,7 @@ NEXT_STATUSES: dict[str, set[str]] = {
 }
 
 
-class Task(HasId, HasTimestamps, Base):
+class Task(HasIdempotencyKey, HasTimestamps, Base):
     """Work that somebody asked for, and how far it is."""
 
     __tablename__ = "tasks"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Header, Query, status
 
+from ...api.idempotency import OnceHeader
 from ...db.pages import Page
 from ...db.repository import Row
 from ..dependencies import NewUnitOfWork
@@ -49,9 +50,16 @@ async def delete_user(uow: NewUnitOfWork, user_id: UUID) -> None:
 
 
 @router.post("/users/{user_id}/files", response_model=FileRead, status_code=status.HTTP_201_CREATED)
-async def add_file(uow: NewUnitOfWork, user_id: UUID, body: FileCreate) -> File:
-    """Store what is known about a user's file."""
-    return await service.add_file(uow, File(user_id=user_id, **body.model_dump()))
+async def add_file(
+    uow: NewUnitOfWork,
+    user_id: UUID,
+    body: FileCreate,
+    header: Annotated[OnceHeader, Header()],
+) -> File:
+    """Store what is known about a user's file; with a key, sending it again shows it."""
+    file = File(user_id=user_id, **body.model_dump())
+    file.made_for(header.idempotency_key, body.model_dump(mode="json"), owner=user_id)
+    return await service.add_file(uow, file)
 
 
 @router.get("/users/{user_id}/files", response_model=PageRead[FileRead])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Header, Query, status
 
+from ...api.idempotency import OnceHeader
 from ...db.pages import Page
 from ...db.repository import Row
 from ..dependencies import NewUnitOfWork
@@ -29,9 +30,13 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 
 @router.post("", response_model=TaskRead, status_code=status.HTTP_201_CREATED)
-async def submit_task(uow: NewUnitOfWork, body: TaskCreate) -> Task:
-    """Store a new task."""
-    return await service.submit_task(uow, Task(**body.model_dump()))
+async def submit_task(
+    uow: NewUnitOfWork, body: TaskCreate, header: Annotated[OnceHeader, Header()]
+) -> Task:
+    """Store a new task; with a key, sending it again shows it."""
+    task = Task(**body.model_dump())
+    task.made_for(header.idempotency_key, body.model_dump(mode="json"))
+    return await service.submit_task(uow, task)
 
 
 @router.get("", response_model=PageRead[TaskSummary])

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from ...db.errors import DuplicateError, NotFoundError, ReferenceMissingError
+from ...db.idempotency import idempotent, stored_before
 from ...db.pages import Page
 from ...db.repository import Row
 from ...db.retry import repeated
@@ -91,11 +92,17 @@ def authenticate(uow: UnitOfWork, *, email: str, password: str) -> User | None:
     return user if is_right and user.is_active else None
 
 
-@repeated
+@idempotent
 def add_file(uow: UnitOfWork, file: File) -> File:
-    """Store what is known about a user's file; raises NotFoundError if there is no such user."""
+    """Store what is known about a user's file, or return it if that is done.
+
+    Raises NotFoundError if there is no such user, and KeyReusedError.
+    """
     try:
         with uow:
+            earlier = stored_before(uow.files, file)
+            if earlier is not None:
+                return earlier
             uow.files.add(file)
     except ReferenceMissingError:
         raise NotFoundError(f"No user has the id {file.user_id}.") from None

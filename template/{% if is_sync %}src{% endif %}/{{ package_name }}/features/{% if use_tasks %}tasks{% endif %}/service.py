@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from ...db.idempotency import idempotent, stored_before
 from ...db.pages import Page
 from ...db.repository import Row
 from ...db.retry import repeated
@@ -14,10 +15,13 @@ from .models import Task, TaskEvent, TaskStatus
 from .repository import TaskFilter
 
 
-@repeated
+@idempotent
 def submit_task(uow: UnitOfWork, task: Task) -> Task:
-    """Store a new task and its first event."""
+    """Store a new task and its first event, or return it if that is done; raises KeyReusedError."""
     with uow:
+        earlier = stored_before(uow.tasks, task)
+        if earlier is not None:
+            return earlier
         uow.tasks.add(task)
         # The event needs the task's id.
         uow.flush()

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint
 
 from ...api.endpoint import endpoint
+from ...api.idempotency import OnceHeader
 from ...db.pages import Page
 from ...db.repository import Row
 from ..dependencies import new_unit_of_work
@@ -55,9 +56,11 @@ def delete_user(user_id: UUID) -> None:
 
 @blueprint.post("/users/<user_id>/files")
 @endpoint(FileRead, status=201)
-def add_file(user_id: UUID, body: FileCreate) -> File:
-    """Store what is known about a user's file."""
-    return service.add_file(new_unit_of_work(), File(user_id=user_id, **body.model_dump()))
+def add_file(user_id: UUID, body: FileCreate, header: OnceHeader) -> File:
+    """Store what is known about a user's file; with a key, sending it again shows it."""
+    file = File(user_id=user_id, **body.model_dump())
+    file.made_for(header.idempotency_key, body.model_dump(mode="json"), owner=user_id)
+    return service.add_file(new_unit_of_work(), file)
 
 
 @blueprint.get("/users/<user_id>/files")

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint
 
 from ...api.endpoint import endpoint
+from ...api.idempotency import OnceHeader
 from ...db.pages import Page
 from ...db.repository import Row
 from ..dependencies import new_unit_of_work
@@ -30,9 +31,11 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 
 @blueprint.post("")
 @endpoint(TaskRead, status=201)
-def submit_task(body: TaskCreate) -> Task:
-    """Store a new task."""
-    return service.submit_task(new_unit_of_work(), Task(**body.model_dump()))
+def submit_task(body: TaskCreate, header: OnceHeader) -> Task:
+    """Store a new task; with a key, sending it again shows it."""
+    task = Task(**body.model_dump())
+    task.made_for(header.idempotency_key, body.model_dump(mode="json"))
+    return service.submit_task(new_unit_of_work(), task)
 
 
 @blueprint.get("")

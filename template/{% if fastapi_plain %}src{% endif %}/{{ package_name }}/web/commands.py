@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from ..commands import load_settings
 
@@ -19,6 +18,8 @@ def serve(
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
+    import uvicorn
+
     # The server raises it again when all is done, and that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(

@@ -1,0 +1,40 @@
+"""The command that serves HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from ..commands import load_settings
+from .logs import logging_config
+
+
+def serve(
+    reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+) -> None:
+    """Serve HTTP until told to stop; running requests are finished first."""
+    settings = load_settings()
+    # The server raises it again when all is done, and that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with TemporaryDirectory(prefix="metrics-") as folder:
+        if workers > 1:
+            # Where the processes add up what they count.
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        uvicorn.run(
+            f"{__package__}.app:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            reload=reload,
+            workers=workers,
+            timeout_graceful_shutdown=30,
+            # The application logs its requests itself.
+            log_config=logging_config(**{"uvicorn.access": {"handlers": [], "propagate": False}}),
+        )

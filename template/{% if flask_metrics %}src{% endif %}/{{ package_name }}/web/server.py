@@ -1,0 +1,40 @@
+"""How gunicorn serves the application; it reads these names."""
+
+from __future__ import annotations
+
+import logging.config
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from .logs import logging_config
+
+worker_class = "gthread"
+# More than there are connections, so that a health check is answered while requests wait for one.
+threads = 40
+graceful_timeout = 30
+# It would be one file for all services of a user.
+control_socket_disable = True
+
+
+def on_starting(arbiter: Any) -> None:
+    """Begin to log, and make the folder in which the processes add up what they count."""
+    own = {"handlers": ["lines"], "propagate": False}
+    logging.config.dictConfig(logging_config(**{"gunicorn.error": own}))
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and arbiter.cfg.workers > 1:
+        folder = tempfile.mkdtemp(prefix="metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = arbiter.metrics_folder = folder
+
+
+def on_exit(arbiter: object) -> None:
+    """Remove the folder that was made."""
+    if folder := getattr(arbiter, "metrics_folder", None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_exit(arbiter: object, worker: Any) -> None:
+    """Close the connections of a process that has finished its requests."""
+    # There is no application if it could not be made.
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["database"].dispose()

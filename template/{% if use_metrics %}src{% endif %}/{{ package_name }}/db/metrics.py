@@ -1,0 +1,151 @@
+"""What is counted and timed of the database."""
+
+from __future__ import annotations
+
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import Connection, Engine, ExceptionContext, event, exc
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+from tenacity import RetryCallState
+
+from . import retry
+from .reading import READ_ONLY
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ROLE = ["role"]
+
+POOL_SIZE = Gauge(
+    "db_pool_size", "Connections that are kept open.", ROLE, multiprocess_mode="livesum"
+)
+CHECKED_OUT = Gauge("db_pool_checked_out", "Connections in use.", ROLE, multiprocess_mode="livesum")
+OVERFLOW = Gauge(
+    "db_pool_overflow", "Connections open beyond the size.", ROLE, multiprocess_mode="livesum"
+)
+WAIT = Histogram(
+    "db_pool_wait_seconds", "Until a connection was there, or was not.", ROLE, buckets=SECONDS
+)
+FAILURES = Counter(
+    "db_pool_failures_total",
+    "Waits for a connection that ended without one.",
+    [*ROLE, "reason"],
+)
+QUERY = Histogram(
+    "db_query_duration_seconds", "From a statement to its answer.", ROLE, buckets=SECONDS
+)
+UNIT = Histogram(
+    "db_unit_duration_seconds",
+    "How long a unit of work had its connection.",
+    [*ROLE, "outcome"],
+    buckets=SECONDS,
+)
+RETRIES = Counter("db_retries_total", "Units of work that were done again.", ["reason"])
+
+COMMITTED, READ, ROLLED_BACK, FAILED = "committed", "read", "rolled back", "failed"
+# What is known of a connection in use.
+_TAKEN, _OUTCOME = "metrics taken", "metrics outcome"
+
+
+def observe_retries() -> None:
+    """Count the units of work that are done again."""
+    if _count_retry not in retry.listeners:
+        retry.listeners.append(_count_retry)
+
+
+def _count_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    RETRIES.labels(type(error).__name__).inc()
+
+
+class EngineMetrics:
+    """Listens to an engine; a unit of work is what a connection is taken for, once."""
+
+    def __init__(self, engine: Engine, role: str) -> None:
+        pool = engine.pool
+        self._size = pool.size() if isinstance(pool, QueuePool) else 0
+        self._open = 0
+        self._lock = Lock()
+        self._role = role
+        self._checked_out = CHECKED_OUT.labels(role)
+        self._overflow = OVERFLOW.labels(role)
+        self._wait = WAIT.labels(role)
+        self._query = QUERY.labels(role)
+        outcomes = (COMMITTED, READ, ROLLED_BACK, FAILED)
+        self._units = {outcome: UNIT.labels(role, outcome) for outcome in outcomes}
+        POOL_SIZE.labels(role).inc(self._size)
+        self._time_waiting(engine)
+        event.listen(engine, "connect", lambda *_: self._count_open(1))
+        event.listen(engine, "close", lambda *_: self._count_open(-1))
+        event.listen(engine, "checkout", self._take)
+        event.listen(engine, "checkin", self._give_back)
+        event.listen(engine, "begin", self._begin)
+        event.listen(engine, "commit", self._commit)
+        event.listen(engine, "before_cursor_execute", self._send)
+        event.listen(engine, "after_cursor_execute", self._receive)
+        # Before those that give the error another meaning, because the last of them ends the round.
+        event.listen(engine, "handle_error", self._fail, insert=True)
+
+    def _time_waiting(self, engine: Engine) -> None:
+        """Time each call for a connection: no event tells when somebody begins to wait."""
+        connect = engine.raw_connection
+
+        def raw_connection() -> PoolProxiedConnection:
+            began = perf_counter()
+            try:
+                return connect()
+            except Exception as error:
+                reason = "busy" if isinstance(error, exc.TimeoutError) else "unreachable"
+                FAILURES.labels(self._role, reason).inc()
+                raise
+            finally:
+                self._wait.observe(perf_counter() - began)
+
+        engine.raw_connection = raw_connection  # type: ignore[method-assign]
+
+    def _count_open(self, change: int) -> None:
+        with self._lock:
+            before, self._open = self._open, self._open + change
+            difference = max(0, self._open - self._size) - max(0, before - self._size)
+        if difference:
+            self._overflow.inc(difference)
+
+    def _take(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+        record.info[_TAKEN] = perf_counter()
+        self._checked_out.inc()
+
+    def _give_back(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        # One that did not answer when it was to be taken comes back too.
+        taken = record.info.pop(_TAKEN, None)
+        if taken is None:
+            return
+        self._checked_out.dec()
+        outcome = record.info.pop(_OUTCOME, None)
+        if outcome is not None:
+            self._units[outcome].observe(perf_counter() - taken)
+
+    def _begin(self, connection: Connection) -> None:
+        reads = READ_ONLY in connection.get_execution_options()
+        connection.info[_OUTCOME] = READ if reads else ROLLED_BACK
+
+    def _commit(self, connection: Connection) -> None:
+        connection.info[_OUTCOME] = COMMITTED
+
+    def _send(
+        self, connection: Any, cursor: Any, statement: Any, values: Any, context: Any, many: Any
+    ) -> None:
+        context.metrics_sent = perf_counter()
+
+    def _receive(
+        self, connection: Any, cursor: Any, statement: Any, values: Any, context: Any, many: Any
+    ) -> None:
+        self._query.observe(perf_counter() - context.metrics_sent)
+
+    def _fail(self, context: ExceptionContext) -> None:
+        sent = getattr(context.execution_context, "metrics_sent", None)
+        if sent is not None:
+            self._query.observe(perf_counter() - sent)
+        connection = context.connection
+        if connection is not None and not connection.closed and not connection.invalidated:
+            connection.info[_OUTCOME] = FAILED

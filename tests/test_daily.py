@@ -1,0 +1,316 @@
+"""The commands of a project's every day: migrations in everyday words, and their review."""
+
+from __future__ import annotations
+
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+import pytest
+from projects import Project, project_at
+from rendering import LATER, Renderer
+
+ANSWERS = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
+MODELS = "src/shop/features/items/models.py"
+VERSIONS = "migrations/versions"
+
+EVERY_HELP = """
+import manage, typer
+found = typer.main.get_command(manage.all_commands()).commands
+for name, command in sorted(found.items()):
+    silent = [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
+    print(name, bool(command.help), silent)
+"""
+COMMANDS = (
+    "check dbshell diagram dumpdata loaddata makemigrations migrate rebase reviewmigrations "
+    "rollback seed serve shell showmigrations sqlmigrate squash startfeature transfer"
+)
+
+
+def new(renderer: Renderer, tmp_path: Path, **answers: object) -> Project:
+    """Return a project of its own, on a SQLite file."""
+    return project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", ANSWERS | answers)
+
+
+def newest(project: Project) -> Path:
+    """Return the migration that was written last."""
+    return max((project.folder / VERSIONS).glob("*.py"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_each_command_and_all_that_it_takes_is_explained(renderer: Renderer) -> None:
+    project = Project(renderer.render(ANSWERS), ANSWERS, "")
+
+    said = project.run_code(EVERY_HELP)
+
+    assert said.splitlines() == [f"{name} True []" for name in COMMANDS]
+
+
+def test_the_command_line_starts_quickly(renderer: Renderer) -> None:
+    project = Project(renderer.render(ANSWERS), ANSWERS, "")
+
+    def seconds(*arguments: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, *arguments],
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    pairs = [
+        (seconds(*line), seconds("-c", "import sqlalchemy, alembic"))
+        for _ in range(3)
+        for line in (["manage.py", "--help"], ["-m", "shop", "--help"])
+    ]
+
+    assert median(ours / theirs for ours, theirs in pairs) < 1.3
+
+
+def test_a_change_of_the_models_is_migrated_shown_and_taken_back(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    project = new(renderer, tmp_path)
+    first, nothing = project.try_each("manage migrate", "manage makemigrations")[0:2]
+    assert (first.code, nothing.code) == (0, 0)
+    assert "nothing to migrate" in nothing.stdout
+    edit(project.folder / MODELS, "(Text)", "(Text)\n    price: Mapped[int | None]")
+
+    made = project.run("manage", "makemigrations")
+
+    assert newest(project).name in made
+    assert "\n  add items.price\n" in made
+    assert "Read it, then run" in made
+    text = newest(project).read_text()
+    assert '"""add items.price\n' in text
+    assert "###" not in text
+    project.run("ruff", "format", "--no-cache", "--check", VERSIONS)
+    revision = re.search(r"_([0-9a-f]{12})\.py", made)
+    assert revision is not None
+    before, graph, sql, _, after, back, twice = project.try_each(
+        "manage showmigrations",
+        "manage showmigrations --graph",
+        "manage sqlmigrate head",
+        "manage migrate",
+        "manage showmigrations",
+        "manage rollback -1 --yes",
+        "manage rollback 1 --yes",
+    )
+    assert before.stdout.splitlines() == [
+        "[x] 0001  Create the initial tables",
+        f"[ ] {revision[1]}  add items.price",
+    ]
+    assert f"    r0001 --> r{revision[1]}\n" in graph.stdout
+    assert 'r0001["0001  Create the initial tables"]\n' in graph.stdout
+    assert 'add items.price"]:::waiting\n' in graph.stdout
+    assert "ADD COLUMN price INTEGER" in sql.stdout
+    assert after.stdout.count("[x]") == 2
+    assert back.stdout == f"takes back {revision[1]}  add items.price\nDone.\n"
+    assert twice.stdout == "takes back 0001  Create the initial tables\nDone.\n"
+
+
+def test_what_cannot_be_done_is_said_in_one_line(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    production = {"ENVIRONMENT": "production"}
+    nowhere = {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    calls: list[tuple[str, Mapping[str, str], str]] = [
+        ("makemigrations", {}, "behind the migrations: run ./manage.py migrate first"),
+        ("makemigrations", nowhere, "cannot be reached"),
+        ("showmigrations", nowhere, "cannot be reached"),
+        ("sqlmigrate nonsense", {}, "Can't locate revision identified by 'nonsense'"),
+        ("reviewmigrations nonsense", {}, "Can't locate revision identified by 'nonsense'"),
+        ("rollback", {}, "nothing to take back"),
+        ("rollback", production, "This is production"),
+        ("migrate nonsense", {}, "Can't locate revision identified by 'nonsense'"),
+    ]
+    ends = project.try_each(*((f"manage {line}", variables) for line, variables, _ in calls))
+    for (line, _, wanted), end in zip(calls, ends, strict=True):
+        assert end.code == 1, line
+        assert wanted in end.stderr, (line, end.stderr)
+        assert end.stderr.count("\n") == 1, (line, end.stderr)
+
+    project.run("shop", "migrate")
+    asked = project.try_run("manage", "rollback")
+    assert (asked.returncode, "Go on, in " in asked.stdout) == (1, True)
+    assert "[x] 0001" in project.run("manage", "showmigrations")
+
+
+UNSAFE = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))
+    op.create_index("ix_more", "more", ["id"])
+    op.add_column("items", sa.Column("size", sa.Integer(), nullable=False))
+    op.add_column("items", sa.Column("weight", sa.Integer(), nullable=False, server_default="0"))
+    with op.batch_alter_table("items") as batch_op:
+        batch_op.alter_column(
+            "description", existing_type=sa.String(length=300), type_=sa.String(length=20)
+        )
+        batch_op.alter_column("name", existing_type=sa.String(length=255), nullable=False)
+        batch_op.alter_column("name", existing_type=sa.String(length=255), new_column_name="title")
+        batch_op.drop_column("description")
+    op.drop_table("items")
+"""
+FOUND = [
+    "adding-not-nullable-field",
+    "adding-required-field",
+    "ban-drop-column",
+    "ban-drop-table",
+    "changing-column-type",
+    "renaming-column",
+]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", pytest.param("sqlite", marks=LATER)])
+def test_what_is_unsafe_is_found_and_can_be_accepted(
+    renderer: Renderer, tmp_path: Path, database: str
+) -> None:
+    project = new(renderer, tmp_path, database=database)
+    path = project.folder / VERSIONS / "20260202_0000_unsafe.py"
+    path.write_text(UNSAFE)
+
+    (all_of_them, safe) = project.try_each(
+        "manage reviewmigrations", "manage reviewmigrations 0001"
+    )
+
+    assert (all_of_them.code, safe.code) == (1, 0), all_of_them
+    found = sorted(re.findall(r"^0002 .*\((\S+)\)$", all_of_them.stdout, re.MULTILINE))
+    assert found == FOUND, all_of_them.stdout
+    assert all_of_them.stdout.count("The safe way: ") == len(found)
+    accepted = re.search(r"# accepted: .*", all_of_them.stdout)
+    assert accepted is not None
+    path.write_text(f"{UNSAFE}\n    {accepted[0]}\n")
+    assert "what is not is accepted" in project.run("manage", "reviewmigrations")
+
+
+BRANCH = '''"""add {column}
+
+Revision: {revision}, after {before}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("{column}", sa.Integer()))
+
+
+def downgrade() -> None:
+    op.drop_column("items", "{column}")
+'''
+
+
+def add(project: Project, name: str, revision: str, before: str, column: str) -> Path:
+    path = project.folder / VERSIONS / name
+    path.write_text(BRANCH.format(revision=revision, before=before, column=column))
+    return path
+
+
+def test_two_branches_of_the_history_become_one(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    theirs = add(project, "20260203_0000_a.py", "1a", "0001", "a")
+    ours = add(project, "20260202_0000_b.py", "2b", "0001", "b")
+    more = add(project, "20260202_0001_c.py", "3c", "2b", "c")
+    before = theirs.read_text()
+
+    stuck, unknown, moved, chain, again, _ = project.try_each(
+        "manage makemigrations",
+        "manage rebase nonsense",
+        # The older one by date, because the other may be in use already.
+        "manage rebase 3c",
+        "manage showmigrations",
+        "manage rebase",
+        "manage migrate",
+    )
+
+    assert "run ./manage.py rebase first" in stuck.stderr
+    assert "Can't locate revision" in unknown.stderr
+    assert moved.code == 0, moved.stderr
+    assert moved.stdout.endswith("3c comes after 1a now.\n")
+    assert [line.split()[2] for line in chain.stdout.splitlines()] == ["0001", "1a", "2b", "3c"]
+    assert "nothing needs to be put on top" in again.stderr
+    assert theirs.read_text() == before
+    assert not ours.exists()
+    assert not more.exists()
+    names = sorted(path.name for path in (project.folder / VERSIONS).glob("*.py"))
+    assert [name[14:] for name in names] == ["create_initial_tables.py", "a.py", "b.py", "c.py"]
+    written = (project.folder / VERSIONS / names[2]).read_text()
+    assert "\nRevision: 2b, after 1a\n" in written
+    assert '\ndown_revision = "1a"\n' in written
+
+    # What is applied cannot be moved, and what does not run is not.
+    applied = add(project, "20990101_0000_d.py", "4d", "2b", "d")
+    refused = project.try_run("manage", "rebase", "3c")
+    assert refused.stderr == "3c is applied here: run ./manage.py rollback 2b first.\n"
+    applied.write_text(applied.read_text().replace('"d"', '"a"'))
+    failed = project.try_run("manage", "rebase")
+    assert failed.returncode != 0
+    assert '\ndown_revision = "2b"\n' in applied.read_text()
+
+
+def test_many_migrations_become_one_that_makes_the_same(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    path = add(project, "20260202_0000_a.py", "1a", "0001", "a")
+    first = project.folder / VERSIONS / "20260101_0000_create_initial_tables.py"
+    edit(project.folder / MODELS, "(Text)", "(Text)\n    a: Mapped[int | None]")
+    path.write_text(f'{path.read_text()}\n\nROWS = """op.execute"""\n')
+    edit(project.folder / MODELS, "index=True", "index=False")
+    project.run("manage", "migrate")
+
+    unseen, changed = project.try_each("manage squash --yes", "manage squash --yes --force")
+
+    wrong = "These run SQL or move rows, which a new one would not: 1a (or --force)\n"
+    assert unseen.stderr == wrong
+    wrong = "The models have changed since: run ./manage.py makemigrations first.\n"
+    assert changed.stderr == wrong
+    edit(project.folder / MODELS, "index=False", "index=True")
+    # A table that the models do not know.
+    text = path.read_text()
+    made = 'op.create_table("others", sa.Column("id", sa.Integer(), primary_key=True))'
+    gone = 'op.drop_table("others")'
+    path.write_text(
+        text.replace("    op.add", f"    {made}\n    op.add").replace(
+            "    op.drop", f"    {gone}\n    op.drop"
+        )
+    )
+    other = project.try_run("manage", "squash", "--yes", "--force")
+    assert other.stderr == "The schema would be another: nothing was changed.\n"
+    assert first.exists()
+    path.write_text(text)
+    asked, done, again, state, nothing = project.try_each(
+        "manage squash --force",
+        "manage squash --yes --force",
+        "manage squash --yes",
+        "manage check",
+        "alembic check",
+    )
+    assert (asked.code, first.exists()) == (1, False)
+    assert done.code == 0, done.stderr
+    assert "makes the same schema as 2 did." in done.stdout
+    assert "at 1a before this is deployed" in done.stdout
+    assert "two migrations or more" in again.stderr
+    assert (state.code, nothing.code) == (0, 0)
+    (only,) = (project.folder / VERSIONS).glob("*.py")
+    assert 'revision = "1a"\ndown_revision = None\n' in only.read_text()
