@@ -46,8 +46,10 @@ SPREAD: dict[str, Sequence[Any]] = {
         [],
         ["docker", "github", "gitlab", "devcontainer"],
         ["metrics"],
-        ["admin"],
-        ["metrics", "admin"],
+        ["admin", "metrics"],
+        ["replicas"],
+        ["admin", "replicas"],
+        ["metrics", "replicas"],
     ],
     # The longest name that is allowed, and a short one: no line may wrap otherwise.
     "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
@@ -75,10 +77,10 @@ def combinations() -> list[dict[str, Any]]:
     for number, answers in enumerate(filter(is_possible, chosen)):
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
-        answers["extras"] = [extra for extra in answers["extras"] if can_have(answers, extra)]
         # Some reach both servers, whichever of them is the first.
         others = {"postgresql": ["mysql"], "mysql": ["postgresql"], "sqlite": ["mysql"]}
         answers["other_databases"] = others[answers["database"]] if number % 7 == 0 else []
+        answers["extras"] = [extra for extra in answers["extras"] if can_have(answers, extra)]
         found.append(answers)
     return found
 
@@ -87,6 +89,9 @@ def can_have(answers: Answers, extra: str) -> bool:
     """Tell whether the questions take an extra with these answers."""
     if extra == "admin":
         return bool(answers["web"] == "fastapi" and answers["runtime"] == "sqlalchemy")
+    if extra == "replicas":
+        databases = [answers["database"], *answers["other_databases"]]
+        return bool("postgresql" in databases and answers["runtime"] == "sqlalchemy")
     return bool(extra != "metrics" or answers["web"] != "none")
 
 

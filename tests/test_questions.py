@@ -93,6 +93,12 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str, str, str]] = [
         "admin",
         "The admin page works on SQLAlchemy's sessions",
     ),
+    (
+        {"web": "none"},
+        "extras",
+        "metrics",
+        "Metrics are served over HTTP: choose FastAPI or Flask.",
+    ),
 ]
 
 

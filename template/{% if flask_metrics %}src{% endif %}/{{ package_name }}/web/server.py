@@ -20,7 +20,7 @@ control_socket_disable = True
 
 def on_starting(arbiter: Any) -> None:
     """Begin to log, and make the folder in which the processes add up what they count."""
-    own = {"handlers": ["stderr"], "propagate": False}
+    own = {"handlers": ["lines"], "propagate": False}
     logging.config.dictConfig(logging_config(**{"gunicorn.error": own}))
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and arbiter.cfg.workers > 1:
         folder = tempfile.mkdtemp(prefix="metrics-")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import select
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,7 +14,7 @@ from sqlalchemy import Dialect, Engine, Table
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .backend import Copy
-from .postgres_hosts import Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -86,7 +85,7 @@ def connect(
             continue
         connection.deadline = deadline
         hosts.prefer(place)
-        record.info["lost"] = partial(hosts.avoid, place)
+        record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
 

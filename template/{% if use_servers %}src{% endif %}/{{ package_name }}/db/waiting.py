@@ -36,8 +36,9 @@ def bound_waiting(
     @event.listens_for(engine, "checkout")
     def test(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
         idle_since = record.info.get(_IDLE_SINCE)
-        is_new = idle_since is None
-        if is_new or (time.monotonic() - idle_since < _TRUSTED and seems_open(connection)):
+        if idle_since is None:  # a new connection
+            return
+        if time.monotonic() - idle_since < _TRUSTED and seems_open(connection):
             return
         try:
             ping(engine.dialect, connection)
