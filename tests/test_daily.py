@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from projects import Project, project_at
-from rendering import LATER, Renderer
+from projects import Project, postgres_database, project_at
+from rendering import LATER, LAYERS, Renderer, answers_of
 
 ANSWERS = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
 MODELS = "src/shop/features/items/models.py"
@@ -26,8 +26,9 @@ for name, command in sorted(found.items()):
     print(name, bool(command.help), silent)
 """
 COMMANDS = (
-    "check dbshell diagram dumpdata loaddata makemigrations migrate rebase reviewmigrations "
-    "rollback seed serve shell showmigrations sqlmigrate squash startfeature transfer"
+    "backfill check dbshell diagram dumpdata loaddata makemigrations migrate rebase "
+    "reviewmigrations rollback seed serve shell showmigrations sqlmigrate squash startfeature "
+    "transfer"
 )
 
 
@@ -179,6 +180,44 @@ FOUND = [
 ]
 
 
+SAFE = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("size", sa.Integer()))
+    op.add_column("items", sa.Column("maker_id", sa.Uuid()))
+    op.create_table("makers", sa.Column("id", sa.Uuid(), primary_key=True))
+    with op.batch_alter_table("items") as batch_op:
+        batch_op.create_foreign_key(
+            "fk_items_maker_id_makers", "makers", ["maker_id"], ["id"], postgresql_not_valid=True
+        )
+    with op.get_context().autocommit_block():
+        op.create_index("ix_items_size", "items", ["size"], postgresql_concurrently=True)
+
+
+def downgrade() -> None:
+    op.drop_column("items", "size")
+    op.drop_column("items", "maker_id")
+    op.drop_table("makers")
+"""
+
+
+def test_the_safe_ways_are_safe_and_run(
+    renderer: Renderer, tmp_path: Path, postgres_url: str
+) -> None:
+    with postgres_database(postgres_url) as url:
+        project = project_at(renderer, tmp_path, url, ANSWERS)
+        (project.folder / VERSIONS / "20260202_0000_safe.py").write_text(SAFE)
+
+        assert "The migrations are safe" in project.run("manage", "reviewmigrations")
+        project.run_each("manage migrate", "manage showmigrations")
+
+
 @pytest.mark.parametrize("database", ["postgresql", "mysql", pytest.param("sqlite", marks=LATER)])
 def test_what_is_unsafe_is_found_and_can_be_accepted(
     renderer: Renderer, tmp_path: Path, database: str
@@ -314,3 +353,74 @@ def test_many_migrations_become_one_that_makes_the_same(renderer: Renderer, tmp_
     assert (state.code, nothing.code) == (0, 0)
     (only,) = (project.folder / VERSIONS).glob("*.py")
     assert 'revision = "1a"\ndown_revision = None\n' in only.read_text()
+
+
+BACKFILLS = '''"""What older items lack."""
+
+import os
+from collections.abc import Sequence
+
+from ...db.backfill import backfill
+from ..unit_of_work import UnitOfWork
+from .models import Item
+
+
+@backfill(lambda uow: uow.items, Item.name != "Item 3")
+async def fill_descriptions(uow: UnitOfWork, items: Sequence[Item]) -> None:
+    for item in items:
+        if item.name == os.environ.get("STOP_AT"):
+            raise KeyboardInterrupt
+        item.description = f"{item.description}!"
+'''
+COUNT = """
+import sqlite3, sys
+for line in sqlite3.connect(sys.argv[1]).execute(
+    "SELECT sum(description LIKE '%.'), sum(description LIKE '%.!'), sum(description LIKE '%!!') "
+    "FROM items"
+):
+    print(*line)
+"""
+
+
+@LAYERS
+def test_rows_are_filled_once_however_often_it_is_interrupted(
+    renderer: Renderer, tmp_path: Path, layer: str
+) -> None:
+    project = new(renderer, tmp_path, **answers_of(layer))
+    text = BACKFILLS if layer == "async" else BACKFILLS.replace("async def", "def")
+    (project.folder / "src/shop/features/items/backfills.py").write_text(text)
+    name = "items.fill_descriptions"
+
+    def counts() -> str:
+        return project.run_code(COUNT, str(tmp_path / "a.db")).strip()
+
+    project.run_each("shop migrate", "shop seed --rows=25")
+    stopped = project.try_run("shop", "backfill", name, "--batch=10", STOP_AT="Item 15")
+    assert stopped.returncode != 0
+    assert counts() == "15 10 0"
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-m", "shop", "backfill", name, "--batch=2"],
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    )
+    said = {process.communicate(timeout=60)[0] for process in (first, second)}
+    assert said == {f"{name} is done: 24 rows.\n"}
+    assert counts() == "1 24 0"
+    once, again, *wrong = project.try_each(
+        f"shop backfill {name}",
+        f"shop backfill {name} --again",
+        "shop backfill items.nothing",
+        "shop backfill orders.fill",
+        "shop backfill ..items",
+    )
+    assert once.stdout == again.stdout == f"{name} is done: 24 rows.\n"
+    assert counts() == "1 0 24"
+    for end in wrong:
+        assert end.stderr.startswith("There is no backfill ")
+        assert (end.code, end.stderr.count("\n")) == (1, 1)
+    project.run("alembic", "check")
