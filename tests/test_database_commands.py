@@ -22,6 +22,13 @@ BOTH = EVERYTHING | {"web": "none", "other_databases": ["mysql"]}
 KINDS = ["file", "postgres", "mysql"]
 
 
+def need(program: str) -> None:
+    """Skip the test where a program is missing, but not in CI."""
+    if shutil.which(program) is None:
+        reason = f"{program} is not installed: make services"
+        pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+
+
 @pytest.fixture
 def urls(tmp_path: Path, postgres_url: str, mysql_url: str) -> Iterator[dict[str, str]]:
     """An empty database of each kind."""
@@ -200,8 +207,7 @@ def piped(
 def test_the_database_shell_reaches_the_database(
     renderer: Renderer, urls: dict[str, str], kind: str, client: str
 ) -> None:
-    if shutil.which(client) is None:
-        pytest.skip(f"{client} is not installed (make services)")
+    need(client)
     project = Project(renderer.render(BOTH), BOTH, urls[kind])
     statements = "CREATE TABLE seen (number int);\nINSERT INTO seen VALUES (41 + 1);\n"
 
@@ -282,9 +288,7 @@ def test_the_readme_follows_the_models(renderer: Renderer, tmp_path: Path) -> No
 
 def test_the_picture_shows_tables_and_relations(renderer: Renderer, tmp_path: Path) -> None:
     project = Project(renderer.render(EVERYTHING), EVERYTHING, f"sqlite:///{tmp_path}/shop.db")
-    if shutil.which("dot") is None:
-        reason = "Graphviz is not installed (make services)"
-        pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+    need("dot")
 
     project.run("manage", "diagram", "--svg", f"{tmp_path}/a.svg")
 
