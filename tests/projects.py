@@ -172,14 +172,14 @@ class Project:
             server.end()
 
     @contextmanager
-    def serve_process(self, **variables: str) -> Iterator[Served]:
+    def serve_process(self, *options: str, **variables: str) -> Iterator[Served]:
         """Serve the project until the end of the block, or until it is told to end before."""
         port = free_port()
         # Not a pipe, which nobody reads until the end, and which many requests would fill.
         log = self.folder.with_name(f"{self.folder.name}-{port}.log")
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", self.package, "serve"],
+                [sys.executable, "-m", self.package, "serve", *options],
                 cwd=self.folder,
                 env=self.environment(PORT=str(port), **variables),
                 stdout=output,

@@ -42,7 +42,15 @@ SPREAD: dict[str, Sequence[Any]] = {
     "python": ["3.11", "3.12", "3.13", "3.14"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "proprietary"],
     "env_prefix": ["", "SHOP_"],
-    "extras": [[], ["docker", "github", "gitlab", "devcontainer"], ["metrics"]],
+    "extras": [
+        [],
+        ["docker", "github", "gitlab", "devcontainer"],
+        ["metrics"],
+        ["admin", "metrics"],
+        ["replicas"],
+        ["admin", "replicas"],
+        ["metrics", "replicas"],
+    ],
     # The longest name that is allowed, and a short one: no line may wrap otherwise.
     "package_name": ["p_is_for_a_package_of_thirty_x", "shop"],
 }
@@ -69,13 +77,22 @@ def combinations() -> list[dict[str, Any]]:
     for number, answers in enumerate(filter(is_possible, chosen)):
         for step, (name, choices) in enumerate(SPREAD.items()):
             answers[name] = choices[(number + number // 8 + step) % len(choices)]
-        if answers["web"] == "none" and "metrics" in answers["extras"]:
-            answers["extras"] = []
         # Some reach both servers, whichever of them is the first.
         others = {"postgresql": ["mysql"], "mysql": ["postgresql"], "sqlite": ["mysql"]}
         answers["other_databases"] = others[answers["database"]] if number % 7 == 0 else []
+        answers["extras"] = [extra for extra in answers["extras"] if can_have(answers, extra)]
         found.append(answers)
     return found
+
+
+def can_have(answers: Answers, extra: str) -> bool:
+    """Tell whether the questions take an extra with these answers."""
+    if extra == "admin":
+        return bool(answers["web"] == "fastapi" and answers["runtime"] == "sqlalchemy")
+    if extra == "replicas":
+        databases = [answers["database"], *answers["other_databases"]]
+        return bool("postgresql" in databases and answers["runtime"] == "sqlalchemy")
+    return bool(extra != "metrics" or answers["web"] != "none")
 
 
 def is_possible(answers: Answers) -> bool:

@@ -86,6 +86,14 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"sessions": "async"}, "runtime", "pydal", "PyDAL has no async: choose sync sessions"),
     ({"database": "mysql"}, "other_databases", "mysql", "MySQL is its database already."),
     ({"database": "postgresql"}, "other_databases", "postgresql", "PostgreSQL is its database"),
+    ({"web": "none"}, "extras", "metrics", "Metrics are served over HTTP: choose FastAPI"),
+    ({"web": "none"}, "extras", "admin", "The admin page is a part of a FastAPI application."),
+    (
+        {"runtime": "pydal", "sessions": "sync"},
+        "extras",
+        "admin",
+        "The admin page works on SQLAlchemy's sessions",
+    ),
 ]
 
 

@@ -29,10 +29,19 @@ FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "use_flask": ({}, {"web": "flask"}),
     "use_pydal": ({}, {"runtime": "pydal"}),
     "use_accounts": ({"examples": []}, {"examples": ["accounts"]}),
+    "use_admin": ({"extras": []}, {"extras": ["admin"]}),
     "use_metrics": ({"extras": []}, {"extras": ["metrics"]}),
 }
 # No project has both.
-APART = [{"use_fastapi", "use_flask"}, {"is_async", "use_flask"}, {"is_async", "use_pydal"}]
+APART = [
+    {"use_fastapi", "use_flask"},
+    {"is_async", "use_flask"},
+    {"is_async", "use_pydal"},
+    {"use_admin", "use_flask"},
+    {"use_admin", "use_pydal"},
+]
+# No project has one without any of these.
+NEEDED = {"use_admin": {"use_fastapi"}, "use_metrics": {"use_fastapi", "use_flask"}}
 Combination = tuple[bool, ...]
 
 
@@ -85,9 +94,8 @@ def render_pins() -> str:
 def is_possible(combination: Combination) -> bool:
     """Tell whether these answers can be given together."""
     chosen = {name for name, value in zip(FLAGS, combination, strict=True) if value}
-    if "use_metrics" in chosen and not chosen & {"use_fastapi", "use_flask"}:
-        return False
-    return not any(pair <= chosen for pair in APART)
+    is_alone = any(one in chosen and not others & chosen for one, others in NEEDED.items())
+    return not is_alone and not any(pair <= chosen for pair in APART)
 
 
 def pins_of(combination: Combination) -> list[str]:

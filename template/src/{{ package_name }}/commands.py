@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -98,6 +100,36 @@ def transfer(
             migrations.upgrade(destination)
         rows = run(transfer.transfer, origin, destination)
     typer.echo(f"{rows} rows were copied and compared.")
+
+
+@app.command()
+def backfill(
+    name: Annotated[
+        str, typer.Argument(help="Such as orders.fill_totals, of features/orders/backfills.py.")
+    ],
+    batch: Annotated[int, typer.Option(min=1, help="How many rows in a transaction.")] = 1000,
+    again: Annotated[
+        bool, typer.Option("--again", help="From the beginning, even if it is done.")
+    ] = False,
+) -> None:
+    """Change rows a batch at a time; interrupted, it goes on where it stopped, and only once."""
+    settings = load_settings()
+    from .db import backfill
+    from .db.runtime import run
+    from .features.unit_of_work import UnitOfWork
+
+    feature, _, function = name.partition(".")
+    path = Path(__file__).parent / "features" / feature / "backfills.py"
+    found = None
+    if feature.isidentifier() and path.exists():
+        found = getattr(
+            import_module(f"{__package__}.features.{feature}.backfills"), function, None
+        )
+    if not isinstance(found, backfill.Backfill):
+        fail(f"There is no backfill {name}: write it in features/{feature}/backfills.py.")
+    with one_line_errors(settings):
+        changed = run(backfill.fill, settings, UnitOfWork, name, found, batch=batch, again=again)
+    typer.echo(f"{name} is done: {changed} rows.")
 
 
 def load_settings() -> Settings:

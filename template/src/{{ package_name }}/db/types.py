@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -20,6 +21,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from .errors import InvalidValueError
 
 _UNSTORABLE = (ValueError, RecursionError)
+# The zero character in JSON, which PostgreSQL cannot store.
+_ZERO = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def utc_now() -> datetime:
@@ -144,6 +147,8 @@ class JSONString(TypeDecorator[Any]):
         try:
             encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
             encoded.encode()
+            if "\\u0000" in encoded and _ZERO.search(encoded):
+                raise ValueError
         except _UNSTORABLE:
             raise InvalidValueError("This JSON cannot be stored.") from None
         return value if dialect.name == "postgresql" else encoded

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from ..commands import load_settings
 from .logs import logging_config
@@ -18,9 +17,12 @@ from .logs import logging_config
 def serve(
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
+    import uvicorn
+
     # The server raises it again when all is done, and that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with TemporaryDirectory(prefix="metrics-") as folder:
@@ -34,7 +36,8 @@ def serve(
             port=settings.port,
             reload=reload,
             workers=workers,
+            # The application has a line of its own for each request.
+            access_log=False,
+            log_config=logging_config(all_requests=access_log),
             timeout_graceful_shutdown=30,
-            # The application logs its requests itself.
-            log_config=logging_config(**{"uvicorn.access": {"handlers": [], "propagate": False}}),
         )

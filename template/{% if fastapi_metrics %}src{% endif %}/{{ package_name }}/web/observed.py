@@ -6,19 +6,20 @@ import json
 from time import perf_counter
 
 from fastapi import APIRouter, FastAPI, Response
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars
 
 from ..db.engine import Database
+from ..db.metrics import observe as observe_engines
 from ..db.observed import engines_of
-from ..db.observed import observe as observe_database
 from . import problems, tracing
 from .logs import log_request
 from .metrics import MEDIA_TYPE, PATH, count_request, exposition
-from .request_id import FIELD, HEADER, fit_id
+from .request_id import FIELD, HEADER, begin_request
 
 router = APIRouter()
+
+_NAME = HEADER.lower().encode()
 
 
 @router.get(PATH, include_in_schema=False)
@@ -27,11 +28,13 @@ def metrics() -> Response:
     return Response(exposition(), media_type=MEDIA_TYPE)
 
 
-def observe(database: Database) -> None:
-    """Count and time what the database does."""
-    observe_database(database)
+def observe(app: FastAPI, database: Database) -> None:
+    """Show what is counted, and count and time what the database does."""
+    app.include_router(router)
+    engines = engines_of(database)
+    observe_engines(engines)
     if tracing.is_tracing():
-        tracing.trace(engines_of(database))
+        tracing.trace(engine for _, engine in engines)
 
 
 class ObservedFastAPI(FastAPI):
@@ -54,15 +57,14 @@ class Observer:
             await self._app(scope, receive, send)
             return
         began = perf_counter()
-        answer = Answer(send, fit_id(Headers(scope=scope).get(HEADER)))
-        bind_contextvars(**{FIELD: answer.request_id})
+        answer = Answer(send, begin_request(_value_of(scope, _NAME)))
         try:
             await self._app(scope, receive, answer.send)
         finally:
             seconds = perf_counter() - began
             route = getattr(scope.get("route"), "path", None)
             count_request(scope["method"], route, answer.status, seconds)
-            log_request(scope["method"], scope["path"], answer.status, seconds)
+            log_request(scope["method"], scope["path"], answer.status, seconds, answer.request_id)
 
 
 class Answer:
@@ -79,9 +81,8 @@ class Answer:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[HEADER] = self.request_id
-            if headers.get("content-type") == problems.MEDIA_TYPE:
+            message["headers"] = [*message["headers"], (_NAME, self.request_id.encode())]
+            if self.status >= 400 and _value_of(message, b"content-type") == problems.MEDIA_TYPE:
                 # Its length is known with its body.
                 self._problem = message
                 return
@@ -92,3 +93,11 @@ class Answer:
             MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
             await self._send(start)
         await self._send(message)
+
+
+def _value_of(message: Scope | Message, name: bytes) -> str | None:
+    # Quicker than to make an object of all headers.
+    for key, value in message["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None

@@ -14,6 +14,7 @@ from ..commands import load_settings
 def serve(
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
@@ -28,5 +29,6 @@ def serve(
         port=settings.port,
         reload=reload,
         workers=workers,
+        access_log=access_log,
         timeout_graceful_shutdown=30,
     )

@@ -20,8 +20,8 @@ control_socket_disable = True
 
 def on_starting(arbiter: Any) -> None:
     """Begin to log, and make the folder in which the processes add up what they count."""
-    own = {"handlers": ["stderr"], "propagate": False}
-    logging.config.dictConfig(logging_config(**{"gunicorn.error": own}))
+    own = {"handlers": ["lines"], "propagate": False}
+    logging.config.dictConfig(logging_config(all_requests=True, **{"gunicorn.error": own}))
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and arbiter.cfg.workers > 1:
         folder = tempfile.mkdtemp(prefix="metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = arbiter.metrics_folder = folder

@@ -107,4 +107,9 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         if status & _IN_TRANSACTION and not state.terminate_only:
             connection.rollback()
 
-    bound_waiting(engine, ping, lambda connection: connection.driver_connection.close())
+    bound_waiting(
+        engine,
+        ping,
+        drop=lambda connection: connection.driver_connection.close(),
+        seems_open=lambda connection: not connection.driver_connection._stream_broken,
+    )

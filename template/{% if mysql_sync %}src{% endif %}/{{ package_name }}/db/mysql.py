@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -104,4 +105,11 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         if connection.server_status & _IN_TRANSACTION and not state.terminate_only:
             connection.rollback()
 
-    bound_waiting(engine, ping, lambda connection: connection._force_close())
+    bound_waiting(engine, ping, lambda connection: connection._force_close(), _seems_open)
+
+
+def _seems_open(connection: Any) -> bool:
+    # What a server says unasked is that it ended the connection.
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)
+    return not poll.poll(0)

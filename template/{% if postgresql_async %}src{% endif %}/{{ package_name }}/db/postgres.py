@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, Table
+from sqlalchemy import Dialect, Engine, Table, event
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_hosts import Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -58,7 +57,7 @@ def connect(
             errors.append(error)
             continue
         hosts.prefer(place)
-        record.info["lost"] = partial(hosts.avoid, place)
+        record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
 
@@ -75,7 +74,18 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         seconds = settings.database_connect_timeout
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
 
-    bound_waiting(engine, ping, lambda connection: connection.driver_connection.terminate())
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+        # After a COMMIT that failed, SQLAlchemy takes the transaction for ended.
+        if connection.driver_connection.is_in_transaction() and not state.terminate_only:
+            connection.rollback()
+
+    bound_waiting(
+        engine,
+        ping,
+        drop=lambda connection: connection.driver_connection.terminate(),
+        seems_open=lambda connection: not connection.driver_connection.is_closed(),
+    )
     replace_useless(engine)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+import select
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection as SQLAlchemyConnection
-from sqlalchemy import Dialect, Engine, Table
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Dialect, Engine, Table, event
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_hosts import Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 DRIVER = "psycopg"
 RECYCLE = -1
+
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 # Of a login that was refused libpq has no code, only what the server said, in its language.
 _REFUSALS = {
@@ -85,7 +88,7 @@ def connect(
             continue
         connection.deadline = deadline
         hosts.prefer(place)
-        record.info["lost"] = partial(hosts.avoid, place)
+        record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
 
@@ -103,8 +106,22 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         dialect.do_ping(connection)
         connection.deadline = usual
 
-    bound_waiting(engine, ping, lambda connection: connection.close())
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+        # After a COMMIT that failed, SQLAlchemy takes the transaction for ended.
+        status = connection.info.transaction_status
+        if status in _IN_TRANSACTION and not state.terminate_only:
+            connection.rollback()
+
+    bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
     replace_useless(engine)
+
+
+def _seems_open(connection: Any) -> bool:
+    # What a server says unasked is that it ended the connection.
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def copy(

@@ -8,6 +8,7 @@ Nothing here commits; the unit of work does.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Row as SelectedRow
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from .base import Base
 from .errors import NotFoundError
@@ -111,11 +112,10 @@ class Repository(Generic[Model]):
 
     async def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
-        found = await self.session.execute(self._rows().where(self._key() == id))
-        row: Row | None = found.one_or_none()
-        if row is None:
+        rows = await self._read(self._rows().where(self._key() == id))
+        if not rows:
             raise self._not_found(id)
-        return row
+        return rows[0]
 
     async def page(
         self,
@@ -137,7 +137,7 @@ class Repository(Generic[Model]):
             statement = statement.where(key < place if descending else key > place)
         order = [key.desc() if descending else key for key in keys]
         # One more than asked for tells whether there is another page.
-        rows = (await self.session.execute(statement.order_by(*order).limit(limit + 1))).all()
+        rows = await self._read(statement.order_by(*order).limit(limit + 1))
         items = rows[:limit]
         if len(rows) <= limit:
             return Page(items, None)
@@ -152,7 +152,7 @@ class Repository(Generic[Model]):
         statement = self._rows().where(*criteria).order_by(key).limit(batch)
         following = statement
         while True:
-            rows = (await self.session.execute(following)).all()
+            rows = await self._read(following)
             for row in rows:
                 yield row
             if len(rows) < batch:
@@ -196,15 +196,28 @@ class Repository(Generic[Model]):
         statement = delete(self.model).where(first, *more)
         return cast("CursorResult[Any]", await self.session.execute(statement)).rowcount
 
-    def _key(self) -> QueryableAttribute[Any]:
-        mapper = inspect(self.model)
+    @classmethod
+    @cache
+    def _key(cls) -> QueryableAttribute[Any]:
+        mapper = inspect(cls.model)
         name = mapper.get_property_by_column(mapper.primary_key[0]).key
-        key: QueryableAttribute[Any] = getattr(self.model, name)
+        key: QueryableAttribute[Any] = getattr(cls.model, name)
         return key
 
+    @classmethod
+    @cache
+    def _columns(cls) -> Sequence[ColumnElement[Any]]:
+        """Return what a row for reading holds, by the names of the attributes."""
+        mapper = inspect(cls.model)
+        names = [attribute.key for attribute in cls.read_columns or mapper.column_attrs]
+        columns = [(name, mapper.columns[name]) for name in names]
+        return [column if column.key == name else column.label(name) for name, column in columns]
+
     def _rows(self) -> Select[Any]:
-        columns = self.read_columns or [a.class_attribute for a in inspect(self.model).column_attrs]
-        return self.query().with_only_columns(*columns)
+        return self.query().with_only_columns(*self._columns(), maintain_column_froms=True)
+
+    async def _read(self, statement: Select[Any]) -> Sequence[Row]:
+        return await self.session.run_sync(_read_rows, statement)
 
     def _ordered(self, criteria: Sequence[Criterion], order_by: Order | None) -> Select[Model]:
         order = [self._key()] if order_by is None else [nulls_last(order_by), self._key()]
@@ -212,3 +225,10 @@ class Repository(Generic[Model]):
 
     def _not_found(self, id: Any) -> NotFoundError:
         return NotFoundError(f"No {self.model.__name__.lower()} has the id {id}.")
+
+
+def _read_rows(session: Session, statement: Select[Any]) -> Sequence[Row]:
+    # Straight from the connection: of rows the session keeps nothing, and would look at each.
+    if session.autoflush:
+        session.flush()
+    return session.connection().execute(statement).all()

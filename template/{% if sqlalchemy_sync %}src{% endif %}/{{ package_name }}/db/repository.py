@@ -8,6 +8,7 @@ Nothing here commits; the unit of work does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -110,11 +111,10 @@ class Repository(Generic[Model]):
 
     def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
-        found = self.session.execute(self._rows().where(self._key() == id))
-        row: Row | None = found.one_or_none()
-        if row is None:
+        rows = self._read(self._rows().where(self._key() == id))
+        if not rows:
             raise self._not_found(id)
-        return row
+        return rows[0]
 
     def page(
         self,
@@ -136,7 +136,7 @@ class Repository(Generic[Model]):
             statement = statement.where(key < place if descending else key > place)
         order = [key.desc() if descending else key for key in keys]
         # One more than asked for tells whether there is another page.
-        rows = self.session.execute(statement.order_by(*order).limit(limit + 1)).all()
+        rows = self._read(statement.order_by(*order).limit(limit + 1))
         items = rows[:limit]
         if len(rows) <= limit:
             return Page(items, None)
@@ -151,7 +151,7 @@ class Repository(Generic[Model]):
         statement = self._rows().where(*criteria).order_by(key).limit(batch)
         following = statement
         while True:
-            rows = self.session.execute(following).all()
+            rows = self._read(following)
             yield from rows
             if len(rows) < batch:
                 return
@@ -194,15 +194,28 @@ class Repository(Generic[Model]):
         statement = delete(self.model).where(first, *more)
         return cast("CursorResult[Any]", self.session.execute(statement)).rowcount
 
-    def _key(self) -> QueryableAttribute[Any]:
-        mapper = inspect(self.model)
+    @classmethod
+    @cache
+    def _key(cls) -> QueryableAttribute[Any]:
+        mapper = inspect(cls.model)
         name = mapper.get_property_by_column(mapper.primary_key[0]).key
-        key: QueryableAttribute[Any] = getattr(self.model, name)
+        key: QueryableAttribute[Any] = getattr(cls.model, name)
         return key
 
+    @classmethod
+    @cache
+    def _columns(cls) -> Sequence[ColumnElement[Any]]:
+        """Return what a row for reading holds, by the names of the attributes."""
+        mapper = inspect(cls.model)
+        names = [attribute.key for attribute in cls.read_columns or mapper.column_attrs]
+        columns = [(name, mapper.columns[name]) for name in names]
+        return [column if column.key == name else column.label(name) for name, column in columns]
+
     def _rows(self) -> Select[Any]:
-        columns = self.read_columns or [a.class_attribute for a in inspect(self.model).column_attrs]
-        return self.query().with_only_columns(*columns)
+        return self.query().with_only_columns(*self._columns(), maintain_column_froms=True)
+
+    def _read(self, statement: Select[Any]) -> Sequence[Row]:
+        return _read_rows(self.session, statement)
 
     def _ordered(self, criteria: Sequence[Criterion], order_by: Order | None) -> Select[Model]:
         order = [self._key()] if order_by is None else [nulls_last(order_by), self._key()]
@@ -210,3 +223,10 @@ class Repository(Generic[Model]):
 
     def _not_found(self, id: Any) -> NotFoundError:
         return NotFoundError(f"No {self.model.__name__.lower()} has the id {id}.")
+
+
+def _read_rows(session: Session, statement: Select[Any]) -> Sequence[Row]:
+    # Straight from the connection: of rows the session keeps nothing, and would look at each.
+    if session.autoflush:
+        session.flush()
+    return session.connection().execute(statement).all()

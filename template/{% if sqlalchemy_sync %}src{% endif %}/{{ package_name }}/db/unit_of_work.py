@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Executable, Result
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from .engine import Database
 from .errors import OutcomeUnknownError, ReadOnlyError, UnreachableError
@@ -28,7 +28,7 @@ class UnitOfWork:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._session: Session | None = None
         self._after_commit: list[Callable[[], None]] = []
 
@@ -40,7 +40,7 @@ class UnitOfWork:
         return self._session
 
     def __enter__(self) -> Self:
-        self._open(self._database.sessions)
+        self._open(self.database.sessions)
         return self
 
     def __exit__(
@@ -62,7 +62,7 @@ class UnitOfWork:
     @contextmanager
     def read_only(self) -> Iterator[Self]:
         """Open a block that only reads: no lock, no commit, and a write in it is an error."""
-        session = self._open(self._database.reading_sessions)
+        session = self._open(self.database.reading_sessions)
         try:
             yield self
             if session.new or session.dirty or session.deleted:
@@ -117,7 +117,7 @@ class UnitOfWork:
         """Call this once the data is stored: for messages and mails that must not lie."""
         self._after_commit.append(callback)
 
-    def _open(self, sessions: sessionmaker[Session]) -> Session:
+    def _open(self, sessions: Callable[[], Session]) -> Session:
         if self._session is not None:
             raise RuntimeError("this unit of work is open already: use one block, or another unit")
         self._after_commit.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -48,8 +49,10 @@ COMMITTED, READ, ROLLED_BACK, FAILED = "committed", "read", "rolled back", "fail
 _TAKEN, _OUTCOME = "metrics taken", "metrics outcome"
 
 
-def observe_retries() -> None:
-    """Count the units of work that are done again."""
+def observe(engines: Iterable[tuple[str, Engine]]) -> None:
+    """Count and time what engines do, by their roles, and the units that are done again."""
+    for role, engine in engines:
+        EngineMetrics(engine, role)
     if _count_retry not in retry.listeners:
         retry.listeners.append(_count_retry)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 
 from sqlalchemy import Engine
@@ -25,7 +25,7 @@ def is_tracing() -> bool:
     return any(map(os.environ.get, ASKING)) and _exporters() != ["none"]
 
 
-def trace(engines: Sequence[Engine]) -> None:
+def trace(engines: Iterable[Engine]) -> None:
     """Make a span of each statement, and send all spans where the variables say."""
     # Here, because it takes a while, and most processes have no use for it.
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor

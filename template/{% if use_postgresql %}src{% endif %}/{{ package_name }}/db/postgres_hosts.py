@@ -12,6 +12,9 @@ from .url import read_url as read_any_url
 
 Place = Mapping[str, Any]
 
+# Under this name a connection's info holds the Hosts that it comes from, and the place.
+REACHED = "reached"
+
 TARGETS = {"any", "primary", "standby", "prefer-standby", "read-only", "read-write"}
 
 # Between the scheme and the path: what make_url takes for one host with a strange port.

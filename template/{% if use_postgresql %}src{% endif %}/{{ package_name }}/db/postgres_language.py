@@ -44,6 +44,7 @@ from .errors import (
     UnavailableError,
     UnreachableError,
 )
+from .postgres_hosts import REACHED
 from .types import ExactDecimal, UtcDateTime
 
 _quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
@@ -150,7 +151,8 @@ def replace_useless(engine: Engine) -> None:
 
     @event.listens_for(engine, "invalidate")
     def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
-        record.info["lost"]()
+        hosts, place = record.info[REACHED]
+        hosts.avoid(place)
 
 
 def try_lock(key: int) -> str:

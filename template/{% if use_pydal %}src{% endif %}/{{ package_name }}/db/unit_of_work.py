@@ -29,7 +29,7 @@ class UnitOfWork:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._session: Session | None = None
         self._after_commit: list[Callable[[], None]] = []
 
@@ -128,7 +128,7 @@ class UnitOfWork:
         if self._session is not None:
             raise RuntimeError("this unit of work is open already: use one block, or another unit")
         self._after_commit.clear()
-        self._session = Session(self._database, read_only=read_only)
+        self._session = Session(self.database, read_only=read_only)
         return self._session
 
     def _close(self) -> None:

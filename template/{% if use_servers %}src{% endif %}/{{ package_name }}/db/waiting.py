@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,20 +12,33 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import UnreachableError
 
+_IDLE_SINCE = "idle_since"
+# A test is a round trip: a connection that was in use so few seconds ago needs none.
+_TRUSTED = 1.0
+
 
 def bound_waiting(
-    engine: Engine, ping: Callable[[Dialect, Any], object], drop: Callable[[Any], object]
+    engine: Engine,
+    ping: Callable[[Dialect, Any], object],
+    drop: Callable[[Any], object],
+    seems_open: Callable[[Any], bool],
 ) -> None:
     """Give up on connections that died or hang; SQLAlchemy's own test of them would wait on.
 
-    `ping` raises any exception if a connection does not answer in time, and `drop` closes one
-    without waiting for the server.
+    `ping` raises any exception if a connection does not answer in time, `drop` closes one without
+    waiting for the server, and `seems_open` tells what is known without asking the server.
     """
+
+    @event.listens_for(engine, "checkin")
+    def note(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def test(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        if "used" not in record.info:
-            record.info["used"] = True
+        idle_since = record.info.get(_IDLE_SINCE)
+        if idle_since is None:  # a new connection
+            return
+        if time.monotonic() - idle_since < _TRUSTED and seems_open(connection):
             return
         try:
             ping(engine.dialect, connection)

@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy import create_engine as new_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import create_async_engine as new_engine
 
 from .connections import engine_options, prepare, reading_options
 from .settings import DatabaseSettings
 
 
-def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -> Engine:
+def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -> AsyncEngine:
     """Return an engine for these settings; it connects when first used."""
     options = engine_options(settings, for_migrations=for_migrations)
     engine = new_engine(settings.url, **options)
-    prepare(engine, settings, for_migrations=for_migrations)
+    prepare(engine.sync_engine, settings, for_migrations=for_migrations)
     return engine
 
 
-def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection], None]) -> None:
+async def run_on_connection(
+    settings: DatabaseSettings, function: Callable[[Connection], None]
+) -> None:
     """Call a plain function with a connection of its own, as migrations need it."""
     engine = create_engine(settings, for_migrations=True)
     try:
-        with engine.connect() as connection:
-            function(connection)
+        async with engine.connect() as connection:
+            await connection.run_sync(function)
     finally:
-        engine.dispose()
+        await engine.dispose()
 
 
 class Database:
@@ -37,12 +39,16 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self.engine = create_engine(settings)
         self.sessions = self._sessions()
-        self.reading_sessions = self._sessions(execution_options=reading_options(settings))
+        self.reading_sessions: Callable[[], AsyncSession] = self._sessions(
+            execution_options=reading_options(settings)
+        )
 
-    def dispose(self) -> None:
+    async def dispose(self) -> None:
         """Close the connections that nobody uses."""
-        self.engine.dispose()
+        await self.engine.dispose()
 
-    def _sessions(self, **options: Any) -> sessionmaker[Session]:
+    def _sessions(self, **options: Any) -> async_sessionmaker[AsyncSession]:
         # Entities stay readable after the commit; a closed session says so when it is used again.
-        return sessionmaker(self.engine, expire_on_commit=False, close_resets_only=False, **options)
+        return async_sessionmaker(
+            self.engine, expire_on_commit=False, close_resets_only=False, **options
+        )

@@ -1,0 +1,123 @@
+"""The whole service over HTTP, beside its ceilings: the same paths, server, driver and pool."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from processes import BENCH, Server, ask, load, serving
+from projects import Project, free_port
+
+POOL = 16
+CLIENTS = 16
+OPERATIONS = ("get one", "list 50", "insert one", "page of tasks")
+
+
+class Kind(NamedTuple):
+    """A kind of service, and the modules that it is measured against."""
+
+    database: str
+    sessions: str
+    raw: str | None
+    core: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.database} {self.sessions}"
+
+
+KINDS = [
+    Kind("postgresql", "async", "raw_asyncpg", "core_async"),
+    Kind("postgresql", "sync", "raw_psycopg", "core_sync"),
+    Kind("sqlite", "async", None, "core_async"),
+    Kind("sqlite", "sync", "raw_sqlite3", "core_sync"),
+]
+DRIVERS = {
+    ("postgresql", "async"): "postgresql+asyncpg",
+    ("postgresql", "sync"): "postgresql+psycopg",
+    ("sqlite", "async"): "sqlite+aiosqlite",
+    ("sqlite", "sync"): "sqlite",
+}
+
+
+def measure(project: Project, kind: Kind, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield what each operation took on each server, by rounds, each in another order."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(start(project, kind, who))
+            for who in ("ours", "raw", "core")
+            if who == "ours" or getattr(kind, who)
+        ]
+        requests = requests_of(servers[0].port)
+        for server in servers:
+            for operation in OPERATIONS:
+                load(server, requests[operation], CLIENTS, 0.3)
+        for operation in OPERATIONS:
+            taken: list[dict[str, Any]] = []
+            for number in range(rounds):
+                first = number % len(servers)
+                done = {
+                    server.name: load(server, requests[operation], CLIENTS, seconds)
+                    for server in servers[first:] + servers[:first]
+                }
+                for name, measured in done.items():
+                    check(measured, f"{kind.name} {operation} {name}")
+                taken.append(done)
+            yield {"kind": kind.name, "operation": operation, "rounds": taken}
+
+
+def check(measured: dict[str, Any], what: str) -> None:
+    """Refuse what was measured if anything but success was answered."""
+    if set(measured["statuses"]) - {"200", "201"} or measured["cut"] or not measured["answers"]:
+        raise RuntimeError(f"{what}: {measured}")
+
+
+@contextmanager
+def start(project: Project, kind: Kind, who: str, **variables: str) -> Iterator[Server]:
+    """Serve the project as its users do, or one of its ceilings by the same server."""
+    port = free_port()
+    settings = {
+        "ENVIRONMENT": "production",
+        "DATABASE_POOL_SIZE": str(POOL),
+        "DATABASE_MAX_OVERFLOW": "0",
+        "PORT": str(port),
+    }
+    environment = project.environment(**settings | variables)
+    command = [sys.executable, "-m", "shop", "serve"]
+    if who != "ours":
+        module = getattr(kind, who)
+        scheme = project.url.partition(":")[0]
+        driver = scheme if who == "raw" else DRIVERS[kind.database, kind.sessions]
+        environment |= {
+            "BENCH_URL": project.url.replace(scheme, driver, 1),
+            "BENCH_POOL": str(POOL),
+            "PYTHONPATH": f"{BENCH}{os.pathsep}{environment['PYTHONPATH']}",
+        }
+        command = [sys.executable, "-m", "uvicorn", "--factory", f"ceilings.{module}:create_app"]
+        command += [f"--port={port}", "--no-access-log"]
+    with serving(who, command, port, project.folder, environment) as server:
+        yield server
+
+
+def requests_of(port: int) -> dict[str, list[str]]:
+    """Return the requests of each operation, for rows that are there."""
+    ids = [item["id"] for item in ask(port, "/items?limit=200")["items"]]
+    body = json.dumps({"name": "Lamp", "description": "It gives light."})
+    post = (
+        "POST /items HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    )
+    return {
+        "get one": [_get(f"/items/{id}") for id in ids],
+        "list 50": [_get("/items?limit=50")],
+        "insert one": [post],
+        "page of tasks": [_get("/tasks?limit=50")],
+    }
+
+
+def _get(path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n"

@@ -1,0 +1,75 @@
+"""What is fast stays fast: counts of what takes time, which are the same on every machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copier._main import Worker
+from projects import Project, postgres_database
+from rendering import EVERYTHING, Renderer
+
+COUNTS = (Path(__file__).parent / "counts.py").read_text()
+
+# A read needs no transaction; a write begins one, stores, commits, and reads nothing back.
+ROUND_TRIPS = {"get one": 1, "list": 1, "page": 1, "insert": 3, "change": 4, "submit": 4}
+READ = ["BEGIN", "SELECT", "ROLLBACK"]
+STATEMENTS = {
+    "get one": READ,
+    "list": READ,
+    "page": READ,
+    "insert": ["BEGIN", "INSERT", "COMMIT"],
+    "change": ["BEGIN", "SELECT", "UPDATE", "COMMIT"],
+    "submit": ["BEGIN", "INSERT", "INSERT", "COMMIT"],
+}
+
+
+@pytest.mark.parametrize("sessions", ["async", "sync"])
+def test_a_request_asks_the_database_no_more_than_it_must(
+    renderer: Renderer, tmp_path: Path, postgres_url: str, sessions: str
+) -> None:
+    answers = EVERYTHING | {"sessions": sessions}
+    file = f"sqlite:///{tmp_path}/counted.db"
+    with postgres_database(postgres_url) as url:
+        project = Project(renderer.render(answers), answers, url)
+        on_server, on_file = json.loads(project.run_code(COUNTS, sessions, url, file))
+    # Of 10,000 rows 1,000 are one INSERT, which is sent once, all in one transaction.
+    assert on_server == ROUND_TRIPS | {"INSERTs": 10, "insert_many": 12}
+    assert on_file == STATEMENTS | {"INSERTs": 10, "insert_many": 1}
+
+
+# What is imported before anything is done, and how many modules at most. What only serves is no
+# burden to the commands, and the other way round.
+AT_START_UP = {
+    "shop.__main__": (840, ["asyncpg", "fastapi", "jinja2", "psycopg", "pytest", "starlette"]),
+    "shop.web.app": (865, ["jinja2", "psycopg", "pytest", "rich", "typer", "uvicorn"]),
+}
+
+
+@pytest.mark.parametrize("module", AT_START_UP)
+def test_a_process_imports_no_more_than_it_must(renderer: Renderer, module: str) -> None:
+    most, without = AT_START_UP[module]
+    answers = EVERYTHING | {"sessions": "async"}
+    project = Project(renderer.render(answers), answers, "sqlite:///:none:")
+    output = project.run_code(f"import json, sys, {module}; print(json.dumps([*sys.modules]))")
+    imported = json.loads(output)
+    assert not set(without) & set(imported)
+    assert len(imported) <= most
+
+
+def test_few_files_are_rendered_and_the_rest_copied(
+    renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[Path] = []
+    usual = Worker._render_file
+
+    def note(worker: Worker, source: Path, *args: Any, **kwargs: Any) -> None:
+        rendered.append(source)
+        usual(worker, source, *args, **kwargs)
+
+    monkeypatch.setattr(Worker, "_render_file", note)
+    renderer.copy({"package_name": "shop"}, tmp_path / "project")
+    assert len(rendered) > 90
+    assert sum(source.suffix == ".jinja" for source in rendered) <= 48

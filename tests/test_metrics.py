@@ -1,0 +1,348 @@
+"""What a project counts agrees with what was done to it; spans, log lines and the dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import urllib.request
+from collections.abc import Iterator
+from difflib import ndiff
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from projects import Project, ask, postgres_database, wait_until
+from rendering import LATER, ROOT, Renderer, answers_of
+
+ANSWERS: dict[str, Any] = {
+    "package_name": "shop",
+    "database": "postgresql",
+    "examples": ["items"],
+    "extras": ["metrics"],
+}
+# Each framework, and each kind of session, all of which have the same events.
+SERVED = pytest.mark.parametrize(
+    ("layer", "web"),
+    [
+        ("async", "fastapi"),
+        ("sync", "flask"),
+        pytest.param("sync", "fastapi", marks=LATER),
+        pytest.param("pydal", "fastapi", marks=LATER),
+        pytest.param("pydal", "flask", marks=LATER),
+    ],
+)
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+Samples = dict[tuple[str, frozenset[str]], float]
+
+# A pool of one, whose connection is taken; then a server that is not there.
+FAILURES = """
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from shop.db.engine import Database
+from shop.db.errors import UnavailableError
+from shop.db.metrics import observe
+from shop.db.observed import engines_of
+from shop.db.runtime import run
+from shop.features.unit_of_work import UnitOfWork
+from shop.settings import Settings
+
+def told(name, **labels):
+    return REGISTRY.get_sample_value(name, {"role": "primary", **labels})
+
+async def fails(database):
+    try:
+        async with UnitOfWork(database) as uow:
+            await uow.execute(text("SELECT 1"))
+    except UnavailableError:
+        return True
+
+async def main():
+    database = Database(Settings())
+    observe(engines_of(database))
+    async with UnitOfWork(database) as uow:
+        await uow.execute(text("SELECT 1"))
+        print(told("db_pool_checked_out"), told("db_pool_overflow"), told("db_pool_size"))
+        async with UnitOfWork(database) as other:
+            await other.execute(text("SELECT 1"))
+            print(told("db_pool_checked_out"), told("db_pool_overflow"))
+            assert await fails(database)
+    print(told("db_pool_checked_out"), told("db_pool_overflow"))
+    print("busy", told("db_pool_failures_total", reason="busy"))
+    print(told("db_pool_wait_seconds_sum") > 0.2, told("db_pool_wait_seconds_count"))
+    await database.dispose()
+    nowhere = Database(Settings(database_url=SecretStr("postgresql://u@127.0.0.1:1/none")))
+    observe(engines_of(nowhere))
+    assert await fails(nowhere)
+    print("unreachable", told("db_pool_failures_total", reason="unreachable"))
+
+run(main)
+"""
+
+
+@pytest.fixture
+def project(renderer: Renderer, postgres_url: str, layer: str, web: str) -> Iterator[Project]:
+    """A migrated project that counts."""
+    answers = ANSWERS | answers_of(layer) | {"web": web}
+    with postgres_database(postgres_url) as url:
+        made = Project(renderer.render(answers), answers, url)
+        made.run("shop", "migrate")
+        yield made
+
+
+def samples_of(address: str) -> Samples:
+    """Return what Prometheus would be told."""
+    with urllib.request.urlopen(f"{address}/metrics") as response:
+        text = response.read().decode()
+    return {
+        (name, frozenset(f"{key}={value}" for key, value in LABEL.findall(labels))): float(number)
+        for name, labels, number in SAMPLE.findall(text)
+    }
+
+
+def value_of(samples: Samples, name: str, **labels: object) -> float:
+    """Add up the samples that have these labels."""
+    wanted = {f"{key}={value}" for key, value in labels.items()}
+    return sum(value for (known, has), value in samples.items() if known == name and wanted <= has)
+
+
+@SERVED
+def test_the_counts_agree_with_a_known_load(project: Project, web: str) -> None:
+    settings = {"DATABASE_LOCK_TIMEOUT": "0.1", "DATABASE_POOL_SIZE": "3"}
+    one = {"fastapi": "/items/{item_id}", "flask": "/items/<item_id>"}[web]
+    with project.serve_process(**settings) as served:
+        address = served.address
+        alive = value_of(samples_of(address), "http_request_duration_seconds_count", status=200)
+        made = [ask(f"{address}/items", {"name": f"Lamp {n}"})[1]["id"] for n in range(4)]
+        assert [ask(f"{address}/items/{item}")[0] for item in made] == [200] * 4
+        unknown = f"{address}/items/{made[0][:-4]}ffff"
+        assert ask(unknown, {"name": "Sofa"}, "PATCH")[0] == 404
+        assert [ask(f"{address}/items", {"nome": "?"})[0] for _ in range(3)] == [422] * 3
+        with psycopg.connect(project.url) as holder:
+            holder.execute("SELECT 1 FROM items FOR UPDATE")
+            assert ask(f"{address}/items/{made[0]}", {"name": "Sofa"}, "PATCH")[0] == 503
+        samples = samples_of(address)
+        served.process.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in served.end().splitlines() if line.startswith("{")]
+
+    def requests(**labels: object) -> float:
+        return value_of(samples, "http_request_duration_seconds_count", **labels)
+
+    def units(outcome: str) -> float:
+        return value_of(samples, "db_unit_duration_seconds_count", role="primary", outcome=outcome)
+
+    assert requests(method="POST", route="/items", status=201) == 4
+    assert requests(method="GET", route=one, status=200) == 4
+    assert requests(method="PATCH", route=one, status=404) == 1
+    assert requests(method="POST", route="/items", status=422) == 3
+    assert requests(method="PATCH", route=one, status=503) == 1
+    # Beside them, who asked whether it lives, and one that asked for the counts.
+    assert requests() == 4 + 4 + 1 + 3 + 1 + alive + 1
+    # Five attempts at the row that was locked.
+    ends = {end: units(end) for end in ("committed", "read", "rolled back", "failed")}
+    assert ends == {"committed": 4, "read": 4, "rolled back": 1, "failed": 5}
+    assert value_of(samples, "db_retries_total", reason="BusyError") == 4
+    assert value_of(samples, "db_retries_total") == 4
+    assert value_of(samples, "db_pool_wait_seconds_count", role="primary") == 14
+    assert value_of(samples, "db_pool_size", role="primary") == 3
+    assert value_of(samples, "db_pool_checked_out") == 0
+    # What was locked was waited for, and what waited is among the statements.
+    assert value_of(samples, "db_unit_duration_seconds_sum", outcome="failed") > 0.5
+    assert value_of(samples, "db_query_duration_seconds_sum") > 0.5
+    assert value_of(samples, "db_query_duration_seconds_count") >= 14
+    retried = [line for line in lines if line["logger"] == "shop.db.retry"]
+    (refused,) = [line for line in lines if line.get("status") == 503]
+    assert {line["request_id"] for line in retried} == {refused["request_id"]}
+    assert (refused["method"], len(retried)) == ("PATCH", 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "web"),
+    [("async", "fastapi"), pytest.param("sync", "fastapi", marks=LATER),
+     pytest.param("pydal", "fastapi", marks=LATER)],
+)  # fmt: skip
+def test_waits_without_end_and_servers_out_of_reach_are_counted(
+    project: Project, layer: str
+) -> None:
+    script = FAILURES
+    if layer != "async":
+        script = script.replace("async ", "").replace("await ", "")
+    settings = {
+        "DATABASE_POOL_SIZE": "1",
+        "DATABASE_MAX_OVERFLOW": "1",
+        "DATABASE_POOL_TIMEOUT": "0.3",
+    }
+    assert project.run_code(script, **settings).splitlines() == [
+        "1.0 0.0 1.0",
+        "2.0 1.0",
+        # The second was closed, because the pool keeps one.
+        "0.0 0.0",
+        "busy 1.0",
+        "True 3.0",
+        "unreachable 1.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "web"), [("async", "fastapi"), pytest.param("sync", "flask", marks=LATER)]
+)
+def test_several_processes_count_together(project: Project, tmp_path: Path) -> None:
+    with project.serve_process("--workers=2", TMPDIR=str(tmp_path)) as served:
+        address = served.address
+        wait_until(lambda: size_of(address) == 2 * 5, 30)
+        assert [ask(f"{address}/items", {"name": f"Lamp {n}"})[0] for n in range(8)] == [201] * 8
+        samples = samples_of(address)
+        assert value_of(samples, "http_request_duration_seconds_count", status=201) == 8
+        assert value_of(samples, "db_unit_duration_seconds_count", outcome="committed") == 8
+        assert not any(label.startswith("pid=") for _, labels in samples for label in labels)
+
+        # One that dies takes its connections with it, and its successor has as many.
+        died = workers_of(tmp_path)[0]
+        os.kill(died, signal.SIGKILL)
+        wait_until(lambda: size_of(address) == 2 * 5 and died not in workers_of(tmp_path), 30)
+        assert value_of(samples_of(address), "db_unit_duration_seconds_count") == 8
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(20)
+    assert list(tmp_path.glob("metrics-*")) == []
+
+
+def size_of(address: str) -> float:
+    """Return what all processes keep open, 0 if none answers now."""
+    try:
+        return value_of(samples_of(address), "db_pool_size")
+    except OSError:
+        return 0
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Return the processes that have counted connections."""
+    return [int(path.stem.rpartition("_")[2]) for path in folder.glob("metrics-*/gauge_live*.db")]
+
+
+@pytest.mark.parametrize(
+    ("layer", "web"), [("async", "fastapi"), pytest.param("sync", "flask", marks=LATER)]
+)
+def test_spans_are_made_where_the_variables_ask_for_them(project: Project, web: str) -> None:
+    one = {"fastapi": "/items/{item_id}", "flask": "/items/<item_id>"}[web]
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with project.serve_process(OTEL_TRACES_EXPORTER="console") as served:
+        _, item = ask(f"{served.address}/items", {"name": "Lamp"})
+        request = urllib.request.Request(f"{served.address}/items/{item['id']}")
+        request.add_header("traceparent", f"00-{trace}-b7ad6b7169203331-01")
+        urllib.request.urlopen(request).close()
+        served.process.send_signal(signal.SIGTERM)
+        spans = spans_in(served.end())
+    mine = {span["name"]: span for span in spans if span["context"]["trace_id"] == f"0x{trace}"}
+    root = mine[f"GET {one}"]
+    assert root["parent_id"] == "0xb7ad6b7169203331"
+    assert root["attributes"]["http.response.status_code"] == 200
+    assert root["resource"]["attributes"]["service.name"] == "shop"
+    (statement,) = [span for span in mine.values() if "db.statement" in span["attributes"]]
+    assert "FROM items" in statement["attributes"]["db.statement"]
+    assert item["id"] not in json.dumps(statement)
+
+
+def spans_in(output: str) -> list[dict[str, Any]]:
+    """Return the spans that were written among lines of a log."""
+    blocks = re.findall(r"^\{\n.*?^\}$", output, re.MULTILINE | re.DOTALL)
+    return [json.loads(block) for block in blocks]
+
+
+@pytest.mark.parametrize(("layer", "web"), [("async", "fastapi"), ("sync", "flask")])
+@pytest.mark.parametrize(
+    ("variables", "traced"),
+    [
+        ({}, False),
+        ({"OTEL_TRACES_EXPORTER": "none"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, True),
+    ],
+)
+def test_without_tracing_its_packages_are_not_even_imported(
+    renderer: Renderer,
+    tmp_path: Path,
+    layer: str,
+    web: str,
+    variables: dict[str, str],
+    traced: bool,
+) -> None:
+    answers = ANSWERS | answers_of(layer) | {"web": web}
+    project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
+    code = "import sys; from shop.web.app import create_app; create_app()\nfor name in sys.modules:"
+    code += " print(name) if name in ('opentelemetry.sdk.trace', 'requests') else None"
+
+    assert bool(project.run_code(code, **variables)) is traced
+
+
+def test_the_dashboard_shows_every_metric_and_no_other(renderer: Renderer, tmp_path: Path) -> None:
+    answers = ANSWERS | {"database": "sqlite"}
+    project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
+    project.run("shop", "migrate")
+    dashboard = json.loads((project.folder / "grafana" / "dashboard.json").read_text())
+    script = "from prometheus_client import REGISTRY\nimport shop.web.metrics\n"
+    script += (
+        "for m in REGISTRY.collect():\n    print(m.name, m.type, *REGISTRY._names_to_collectors"
+    )
+    script += "[m.name]._labelnames) if m.name[:3] in ('db_', 'htt') else None"
+    known = {
+        name: (kind, set(labels))
+        for name, kind, *labels in map(str.split, project.run_code(script).splitlines())
+    }
+    shown = set()
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            query = target["expr"]
+            (metric, *rest) = re.findall(r"\b(?:db|http)_\w+", query)
+            assert set(rest) <= {metric}, query
+            name = re.sub("_(total|count|bucket)$", "", metric)
+            kind, labels = known[name]
+            assert metric == name + {"counter": "_total", "gauge": ""}.get(
+                kind, metric[len(name) :]
+            )
+            assert (kind == "histogram") == metric.endswith(("_count", "_bucket")), query
+            by = re.findall(r"by \(([\w, ]+)\)", query)
+            used = {label for names in by for label in names.split(", ")}
+            used |= set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            used |= set(re.findall(r'(\w+)=~?"', query))
+            assert used <= labels | {"le", "job"}, query
+            assert query.count("(") == query.count(")"), query
+            shown.add(name)
+    assert shown == set(known)
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+    assert len({(place["x"], place["y"]) for place in places}) == len(places)
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    named = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard))) - {"__rate_interval"}
+    assert named == variables
+    readme = (project.folder / "README.md").read_text()
+    for name, (kind, labels) in known.items():
+        full = name + ("_total" if kind == "counter" else "")
+        (row,) = [line for line in readme.splitlines() if f"`{full}`" in line]
+        assert {*re.findall(r"`(\w+)`", row.split("|")[2])} == labels, full
+
+
+# The files that projects without metrics have in another form.
+PLAIN = [("fastapi", "commands.py"), ("flask", "app.py"), ("flask", "server.py")]
+
+
+@pytest.mark.parametrize(("framework", "name"), PLAIN)
+def test_what_observes_is_all_that_is_added(framework: str, name: str) -> None:
+    plain, observed = (
+        (
+            ROOT / f"template/{{% if {framework}_{kind} %}}src{{% endif %}}/{{{{ package_name }}}}"
+            f"/web/{name}"
+        )
+        .read_text()
+        .split("\n")
+        for kind in ("plain", "metrics")
+    )
+    compared = ndiff([line.strip() for line in plain], [line.strip() for line in observed])
+    removed = {line[2:] for line in compared if line.startswith("- ")}
+    # The server's own line for each request: the application has a better one.
+    assert removed <= {'accesslog = "-"', "access_log=access_log,"}
