@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from projects import Project, ask, postgres_database
-from rendering import SESSIONS, Renderer
+from rendering import LATER, SESSIONS, Renderer
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["tasks"]}
 TASK = {"type": "sql", "configuration": {}, "created_by": "ann"}
@@ -69,7 +69,8 @@ def url(postgres_url: str) -> Iterator[str]:
             owner.execute(f"DROP ROLE {name}".encode())
 
 
-@SESSIONS
+@LATER
+@pytest.mark.parametrize("sessions", ["async", "sync"])
 def test_without_advisory_locks_one_process_migrates_and_the_others_wait(
     renderer: Renderer, url: str, sessions: str
 ) -> None:
