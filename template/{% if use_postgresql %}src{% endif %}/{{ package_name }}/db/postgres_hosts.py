@@ -64,8 +64,7 @@ def arguments_of(url: URL | None, driver: str) -> dict[str, Any]:
     if url is None:
         return {}
     url = url.set(drivername=f"postgresql+{driver}")
-    arguments: dict[str, Any] = url.get_dialect()().create_connect_args(url)[1]
-    return arguments
+    return dict(url.get_dialect()().create_connect_args(url)[1])
 
 
 class Hosts:
