@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS = $(shell $(BIN)/python -c "import os; print(1 + (os.cpu_count() or 1))")
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: setup demo test lanes faults drill check format sync front-door pin rendered services
+.PHONY: setup demo test lanes faults drill check format sync front-door pin pictures rendered services
 setup: .venv/.done
 
 demo: setup            ## render the default answers, migrate, seed, serve
@@ -22,6 +22,9 @@ faults: setup          ## plant known faults in projects; their own tests must n
 
 drill: setup           ## disturb a service and its database; only= sessions= runs= replication=
 	@$(BIN)/python tools/drill.py $(foreach option,only sessions runs replication,$(if $($(option)),--$(option)=$($(option))))
+
+bench: setup           ## how fast projects are, beside hand-written ceilings; QUICK=1 for less
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
 
 check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff check .
@@ -40,13 +43,16 @@ sync: setup            ## write the sync twins of the async overlays anew
 front-door: setup      ## write cookiecutter's questions anew, from copier.yml
 	$(BIN)/python tools/front_door.py
 
+pictures: setup        ## make the pictures of docs/ anew; needs Chromium
+	@$(BIN)/python tools/pictures.py
+
 rendered: setup        ## render the default answers into .rendered/, to be browsed
 	@$(BIN)/python tools/rendered.py
 
 pin: setup             ## write the pinned versions anew, from today's newest
 	$(BIN)/python tools/pin.py
 
-services:              ## install what some tests need beside Python: pgbouncer, MariaDB
+services:              ## install what some tests need beside Python: servers, a browser, Graphviz
 	@tools/install_services
 
 .venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))

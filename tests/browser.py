@@ -17,22 +17,24 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
-PROGRAMS = {"chromium", "chromedriver"}
+BROWSERS = ("chromium", "google-chrome")
 HOW_TO_GET = "Chromium and its driver are not installed: make services"
 SECONDS = 15
 
 
-def is_installed() -> bool:
-    return all(map(shutil.which, PROGRAMS))
+def program() -> str | None:
+    """Return the path of the browser, if it and its driver are installed."""
+    found = filter(None, map(shutil.which, BROWSERS))
+    return next(found, None) if shutil.which("chromedriver") else None
 
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Chrome]:
     """Give a browser that knows nothing of others, and ends with the block."""
-    if not is_installed():
+    if (path := program()) is None:
         pytest.fail(HOW_TO_GET) if "CI" in os.environ else pytest.skip(HOW_TO_GET)
     options = ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
+    options.binary_location = str(path)
     # A container has neither the namespaces of its sandbox nor much shared memory.
     for name in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars"):
         options.add_argument(f"--{name}")

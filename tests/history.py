@@ -58,6 +58,22 @@ EVERYWHERE: list[dict[str, Any]] = [
         "examples": ["items", "tasks"],
         "env_prefix": "SHOP_",
     },
+    {
+        "database": "mysql",
+        "sessions": "sync",
+        "runtime": "pydal",
+        "web": "flask",
+        "examples": ["accounts", "items"],
+        "extras": ["docker", "github"],
+    },
+    {
+        "database": "mysql",
+        "other_databases": ["postgresql"],
+        "sessions": "async",
+        "web": "fastapi",
+        "examples": ["items", "tasks"],
+        "extras": ["metrics"],
+    },
 ]
 
 

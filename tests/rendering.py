@@ -45,8 +45,10 @@ SPREAD: dict[str, Sequence[Any]] = {
     "extras": [
         [],
         ["docker", "github", "gitlab", "devcontainer"],
-        ["metrics", "admin"],
+        ["metrics"],
+        ["admin", "metrics"],
         ["replicas"],
+        ["admin", "replicas"],
         ["metrics", "replicas"],
     ],
     # The longest name that is allowed, and a short one: no line may wrap otherwise.

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from projects import Project, project_at
-from rendering import LATER, Renderer
+from projects import Project, postgres_database, project_at
+from rendering import LATER, Renderer, answers_of
 
 ANSWERS = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
 MODELS = "src/shop/features/items/models.py"
@@ -25,19 +25,11 @@ for name, command in sorted(found.items()):
     silent = [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"]
     print(name, bool(command.help), silent)
 """
-COMMANDS = [
-    "check",
-    "makemigrations",
-    "migrate",
-    "reviewmigrations",
-    "rollback",
-    "seed",
-    "serve",
-    "showmigrations",
-    "sqlmigrate",
-    "startfeature",
-    "transfer",
-]
+COMMANDS = (
+    "backfill check dbshell diagram dumpdata loaddata makemigrations migrate rebase "
+    "reviewmigrations rollback seed serve shell showmigrations sqlmigrate squash startfeature "
+    "transfer"
+)
 
 
 def new(renderer: Renderer, tmp_path: Path, **answers: object) -> Project:
@@ -188,6 +180,44 @@ FOUND = [
 ]
 
 
+SAFE = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("size", sa.Integer()))
+    op.add_column("items", sa.Column("maker_id", sa.Uuid()))
+    op.create_table("makers", sa.Column("id", sa.Uuid(), primary_key=True))
+    with op.batch_alter_table("items") as batch_op:
+        batch_op.create_foreign_key(
+            "fk_items_maker_id_makers", "makers", ["maker_id"], ["id"], postgresql_not_valid=True
+        )
+    with op.get_context().autocommit_block():
+        op.create_index("ix_items_size", "items", ["size"], postgresql_concurrently=True)
+
+
+def downgrade() -> None:
+    op.drop_column("items", "size")
+    op.drop_column("items", "maker_id")
+    op.drop_table("makers")
+"""
+
+
+def test_the_safe_ways_are_safe_and_run(
+    renderer: Renderer, tmp_path: Path, postgres_url: str
+) -> None:
+    with postgres_database(postgres_url) as url:
+        project = project_at(renderer, tmp_path, url, ANSWERS)
+        (project.folder / VERSIONS / "20260202_0000_safe.py").write_text(SAFE)
+
+        assert "The migrations are safe" in project.run("manage", "reviewmigrations")
+        project.run_each("manage migrate", "manage showmigrations")
+
+
 @pytest.mark.parametrize("database", ["postgresql", "mysql", pytest.param("sqlite", marks=LATER)])
 def test_what_is_unsafe_is_found_and_can_be_accepted(
     renderer: Renderer, tmp_path: Path, database: str
@@ -208,3 +238,200 @@ def test_what_is_unsafe_is_found_and_can_be_accepted(
     assert accepted is not None
     path.write_text(f"{UNSAFE}\n    {accepted[0]}\n")
     assert "what is not is accepted" in project.run("manage", "reviewmigrations")
+
+
+BRANCH = '''"""add {column}
+
+Revision: {revision}, after {before}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("{column}", sa.Integer()))
+
+
+def downgrade() -> None:
+    op.drop_column("items", "{column}")
+'''
+
+
+def add(project: Project, name: str, revision: str, before: str, column: str) -> Path:
+    path = project.folder / VERSIONS / name
+    path.write_text(BRANCH.format(revision=revision, before=before, column=column))
+    return path
+
+
+def test_two_branches_of_the_history_become_one(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    theirs = add(project, "20260203_0000_a.py", "1a", "0001", "a")
+    ours = add(project, "20260202_0000_b.py", "2b", "0001", "b")
+    more = add(project, "20260202_0001_c.py", "3c", "2b", "c")
+    before = theirs.read_text()
+
+    stuck, unknown, moved, chain, again, _ = project.try_each(
+        "manage makemigrations",
+        "manage rebase nonsense",
+        # The older one by date, because the other may be in use already.
+        "manage rebase 3c",
+        "manage showmigrations",
+        "manage rebase",
+        "manage migrate",
+    )
+
+    assert "run ./manage.py rebase first" in stuck.stderr
+    assert "Can't locate revision" in unknown.stderr
+    assert moved.code == 0, moved.stderr
+    assert moved.stdout.endswith("3c comes after 1a now.\n")
+    assert [line.split()[2] for line in chain.stdout.splitlines()] == ["0001", "1a", "2b", "3c"]
+    assert "nothing needs to be put on top" in again.stderr
+    assert theirs.read_text() == before
+    assert not ours.exists()
+    assert not more.exists()
+    names = sorted(path.name for path in (project.folder / VERSIONS).glob("*.py"))
+    assert [name[14:] for name in names] == ["create_initial_tables.py", "a.py", "b.py", "c.py"]
+    written = (project.folder / VERSIONS / names[2]).read_text()
+    assert "\nRevision: 2b, after 1a\n" in written
+    assert '\ndown_revision = "1a"\n' in written
+
+    # What is applied cannot be moved, and what does not run is not.
+    applied = add(project, "20990101_0000_d.py", "4d", "2b", "d")
+    refused = project.try_run("manage", "rebase", "3c")
+    assert refused.stderr == "3c is applied here: run ./manage.py rollback 2b first.\n"
+    applied.write_text(applied.read_text().replace('"d"', '"a"'))
+    failed = project.try_run("manage", "rebase")
+    assert failed.returncode != 0
+    assert '\ndown_revision = "2b"\n' in applied.read_text()
+
+
+def test_many_migrations_become_one_that_makes_the_same(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    path = add(project, "20260202_0000_a.py", "1a", "0001", "a")
+    first = project.folder / VERSIONS / "20260101_0000_create_initial_tables.py"
+    edit(project.folder / MODELS, "(Text)", "(Text)\n    a: Mapped[int | None]")
+    path.write_text(f'{path.read_text()}\n\nROWS = """op.execute"""\n')
+    edit(project.folder / MODELS, "index=True", "index=False")
+    project.run("manage", "migrate")
+
+    unseen, changed = project.try_each("manage squash --yes", "manage squash --yes --force")
+
+    wrong = "These run SQL or move rows, which a new one would not: 1a (or --force)\n"
+    assert unseen.stderr == wrong
+    wrong = "The models have changed since: run ./manage.py makemigrations first.\n"
+    assert changed.stderr == wrong
+    edit(project.folder / MODELS, "index=False", "index=True")
+    # A table that the models do not know.
+    text = path.read_text()
+    made = 'op.create_table("others", sa.Column("id", sa.Integer(), primary_key=True))'
+    gone = 'op.drop_table("others")'
+    path.write_text(
+        text.replace("    op.add", f"    {made}\n    op.add").replace(
+            "    op.drop", f"    {gone}\n    op.drop"
+        )
+    )
+    other = project.try_run("manage", "squash", "--yes", "--force")
+    assert other.stderr == "The schema would be another: nothing was changed.\n"
+    assert first.exists()
+    path.write_text(text)
+    asked, done, again, state, nothing = project.try_each(
+        "manage squash --force",
+        "manage squash --yes --force",
+        "manage squash --yes",
+        "manage check",
+        "alembic check",
+    )
+    assert (asked.code, first.exists()) == (1, False)
+    assert done.code == 0, done.stderr
+    assert "makes the same schema as 2 did." in done.stdout
+    assert "at 1a before this is deployed" in done.stdout
+    assert "two migrations or more" in again.stderr
+    assert (state.code, nothing.code) == (0, 0)
+    (only,) = (project.folder / VERSIONS).glob("*.py")
+    assert 'revision = "1a"\ndown_revision = None\n' in only.read_text()
+
+
+BACKFILLS = '''"""What older items lack."""
+
+import os
+from collections.abc import Sequence
+
+from ...db.backfill import backfill
+from ..unit_of_work import UnitOfWork
+from .models import Item
+
+
+@backfill(lambda uow: uow.items, Item.name != "Item 3")
+async def fill_descriptions(uow: UnitOfWork, items: Sequence[Item]) -> None:
+    for item in items:
+        if item.name == os.environ.get("STOP_AT"):
+            raise KeyboardInterrupt
+        item.description = f"{item.description}!"
+'''
+COUNT = """
+import sys
+from sqlalchemy import create_engine, text
+count = "sum(CASE WHEN description LIKE '%{}' THEN 1 ELSE 0 END)"
+kinds = ", ".join(map(count.format, [".", ".!", "!!"]))
+with create_engine(sys.argv[1]).connect() as connection:
+    print(*connection.execute(text(f"SELECT {kinds} FROM items")).one())
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "url"),
+    [
+        ("async", "postgresql"),
+        pytest.param("sync", "sqlite", marks=LATER),
+        pytest.param("pydal", "mysql", marks=LATER),
+    ],
+    indirect=["url"],
+)
+def test_rows_are_filled_once_however_often_it_is_interrupted(
+    renderer: Renderer, tmp_path: Path, layer: str, url: str
+) -> None:
+    answers = ANSWERS | {"other_databases": ["mysql"]} | answers_of(layer)
+    project = project_at(renderer, tmp_path, url, answers)
+    drivers = {"postgresql:": "postgresql+psycopg:", "mysql:": "mysql+pymysql:"}
+    sync_url = re.sub("^(postgresql|mysql):", lambda match: drivers[match[0]], url)
+    text = BACKFILLS if layer == "async" else BACKFILLS.replace("async def", "def")
+    (project.folder / "src/shop/features/items/backfills.py").write_text(text)
+    name = "items.fill_descriptions"
+
+    def counts() -> str:
+        return project.run_code(COUNT, sync_url).strip()
+
+    project.run_each("shop migrate", "shop seed --rows=25")
+    stopped = project.try_run("shop", "backfill", name, "--batch=10", STOP_AT="Item 15")
+    assert stopped.returncode != 0
+    assert counts() == "15 10 0"
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-m", "shop", "backfill", name, "--batch=2"],
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    )
+    said = {process.communicate(timeout=60)[0] for process in (first, second)}
+    assert said == {f"{name} is done: 24 rows.\n"}
+    assert counts() == "1 24 0"
+    once, again, *wrong = project.try_each(
+        f"shop backfill {name}",
+        f"shop backfill {name} --again",
+        "shop backfill items.nothing",
+        "shop backfill orders.fill",
+        "shop backfill ..items",
+    )
+    assert once.stdout == again.stdout == f"{name} is done: 24 rows.\n"
+    assert counts() == "1 0 24"
+    for end in wrong:
+        assert end.stderr.startswith("There is no backfill ")
+        assert (end.code, end.stderr.count("\n")) == (1, 1)
+    project.run("alembic", "check")

@@ -15,7 +15,7 @@ import yaml
 from edits import append, read
 from history import EVERYWHERE, NOW, history, render, update
 from projects import Project
-from rendering import LATER, Renderer, commit, git
+from rendering import LATER, ROOT, Renderer, commit, git, name_of
 
 ALL: dict[str, Any] = {"package_name": "shop", **EVERYWHERE[0]}
 SMALL: dict[str, Any] = {"package_name": "shop", **EVERYWHERE[1], "env_prefix": ""}
@@ -46,6 +46,17 @@ def owned(name: str) -> bool:
     return name == "README.md" or "features/" in name or "migrations/versions/" in name
 
 
+def of_template(project: Path) -> dict[str, str]:
+    return {name: text for name, text in read(project).items() if not owned(name)}
+
+
+def choices(question: str) -> list[str]:
+    """Return all that may be chosen."""
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text())
+    found = questions[question]["choices"].values()
+    return [choice["value"] if isinstance(choice, dict) else choice for choice in found]
+
+
 def test_the_project_becomes_what_the_new_answers_render(template: Path, tmp_path: Path) -> None:
     changes = {
         "database": "postgresql",
@@ -66,15 +77,48 @@ def test_the_project_becomes_what_the_new_answers_render(template: Path, tmp_pat
     git(expected, "init", "--quiet")
     append(expected / "src/shop/settings.py", '    greeting: str = "hello"\n')
     append(expected / ".env.example", "# Ours.\n# GREETING=hello\n")
-    both = [
-        {name: text for name, text in read(folder).items() if not owned(name)}
-        for folder in (project, expected)
-    ]
-    assert both[0] == both[1]
+    assert of_template(project) == of_template(expected)
     assert clean(project)
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["license"] == (
         "Apache-2.0"
     )
+
+
+FLASK: dict[str, Any] = {**SYNC, "web": "flask", "runtime": "pydal", "database": "mysql"}
+MORE: dict[str, Any] = {
+    "extras": choices("extras"),
+    "other_databases": ["mysql"],
+    "python": "3.14",
+}
+
+
+@pytest.mark.parametrize(
+    ("answers", "changes"),
+    [
+        (SYNC, MORE),
+        pytest.param(FLASK, MORE | {"other_databases": ["postgresql"]}, marks=LATER),
+        pytest.param(ALL, MORE, marks=LATER),
+    ],
+    ids=["small", "flask", "all"],
+)
+def test_what_is_chosen_comes_and_what_is_given_up_goes(
+    template: Path, tmp_path: Path, answers: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    project = start(template, tmp_path / "shop", answers)
+    before = read(project)
+
+    update(project, NOW, **changes)
+
+    expected = render(template, NOW, tmp_path / "new", answers | changes)
+    git(expected, "init", "--quiet")
+    assert of_template(project) == of_template(expected)
+    assert clean(project)
+    commit(project, "more")
+
+    update(project, NOW, **{name: answers.get(name, []) for name in changes} | {"python": "3.11"})
+
+    assert read(project) == before
+    assert git(project, "ls-files", "--unmerged") == ""
 
 
 @LATER
@@ -107,6 +151,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sessions": "async"}, "cannot change"),
     ({"web": "none"}, "cannot change"),
     ({"runtime": "pydal"}, "cannot change"),
+    ({"web": "flask"}, "cannot change"),
     ({"examples": []}, 'items is yours .* "make remove feature=items"'),
     ({"examples": ["items", "tasks"]}, "tasks cannot be added .* a feature of that name"),
 ]
@@ -156,12 +201,16 @@ def test_an_example_can_be_chosen_later(template: Path, tmp_path: Path) -> None:
 
 
 @LATER
-def test_an_example_can_be_removed_later(template: Path, tmp_path: Path) -> None:
-    project = start(template, tmp_path / "shop", ALL)
+@pytest.mark.parametrize("chosen", EVERYWHERE, ids=name_of)
+def test_an_example_can_be_removed_later(
+    template: Path, tmp_path: Path, chosen: dict[str, Any], postgres_url: str, mysql_url: str
+) -> None:
+    answers = {"package_name": "shop", **chosen, "examples": ["accounts", "items", "tasks"]}
+    project = start(template, tmp_path / "shop", answers)
     features = project / "src/shop/features"
     append(features / "seed.py", "OURS = 1\n")
     commit(project, "ours")
-    made = Project(project, ALL, f"sqlite:///{tmp_path}/shop.db")
+    made = Project(project, answers, f"sqlite:///{tmp_path}/shop.db")
 
     refused = made.try_run_code(REMOVE, "accounts")
     for example in ("tasks", "items", "accounts"):
@@ -171,7 +220,7 @@ def test_an_example_can_be_removed_later(template: Path, tmp_path: Path) -> None
 
     assert refused.returncode == 1
     assert "features/items/models.py" in refused.stderr
-    bare = render(template, NOW, tmp_path / "bare", ALL | {"examples": []})
+    bare = render(template, NOW, tmp_path / "bare", answers | {"examples": []})
     git(bare, "init", "--quiet")
     append(bare / "src/shop/features/seed.py", "OURS = 1\n")
     left = {name for name in read(project) if "features" in name}
@@ -179,11 +228,38 @@ def test_an_example_can_be_removed_later(template: Path, tmp_path: Path) -> None
     for name in sorted(left):
         assert (project / name).read_text() == (bare / name).read_text(), name
     assert (project / "pyproject.toml").read_text() == (bare / "pyproject.toml").read_text()
-    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
-    assert answers["examples"] == []
+    assert yaml.safe_load((project / ".copier-answers.yml").read_text())["examples"] == []
     assert clean(project)
+    # What the tool says to do last.
+    (project / "migrations/versions/20270101_0000_drop.py").write_text(DROP)
+    made.run_each("shop migrate", "alembic check")
+    plugins = ["-pno:cacheprovider"] + ["-pno:asyncio"] * (answers["sessions"] == "sync")
+    made.run("pytest", "-q", *plugins)
+    made.run("mypy")
 
 
+DROP = '''"""Drop the tables of the examples."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TABLES = ["task_events", "tasks", "items", "files", "users"]
+
+
+def upgrade() -> None:
+    for table in TABLES:
+        op.drop_table(table)
+
+
+def downgrade() -> None:
+    for table in TABLES:
+        op.create_table(table, sa.Column("id", sa.Uuid(), primary_key=True))
+'''
 REMOVE = """
 import runpy, sys
 sys.argv = ["tools/remove_feature.py", *sys.argv[1:]]

@@ -56,9 +56,10 @@ def test_the_readme_shows_the_tree_that_is_rendered(renderer: Renderer) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / name).read_text()):
-            assert (ROOT / target).exists(), f"{name}: {target}"
+    documents = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    for path in [*documents, *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(((?!http)[^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 def test_the_demo_works_twice_and_stops_without_a_trace() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -61,19 +63,24 @@ def seed(
 
 
 @app.command()
-def check() -> None:
+def check(
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes share it.")
+    ] = 1,
+) -> None:
     """Tell whether the settings are right, the database answers and the schema is up to date."""
     settings = load_settings()
     from .db import migrations
     from .db.comparison import missing_columns
-    from .db.health import read_heads
+    from .db.health import read_heads, read_state
     from .db.runtime import run
     from .features import unit_of_work as unit_of_work
 
     typer.echo(f"settings: right, for {settings.environment}")
     with one_line_errors(settings):
+        for line in run(read_state, settings, workers):
+            typer.echo(line)
         current = run(read_heads, settings)
-    typer.echo(f"database: {settings.url.get_backend_name()} answers")
     if migrations.is_behind(current):
         fail(f"schema: at {_names(current)}, behind {_names(migrations.heads())}: run migrate")
     if missing := missing_columns(settings):
@@ -98,6 +105,36 @@ def transfer(
             migrations.upgrade(destination)
         rows = run(transfer.transfer, origin, destination)
     typer.echo(f"{rows} rows were copied and compared.")
+
+
+@app.command()
+def backfill(
+    name: Annotated[
+        str, typer.Argument(help="Such as orders.fill_totals, of features/orders/backfills.py.")
+    ],
+    batch: Annotated[int, typer.Option(min=1, help="How many rows in a transaction.")] = 1000,
+    again: Annotated[
+        bool, typer.Option("--again", help="From the beginning, even if it is done.")
+    ] = False,
+) -> None:
+    """Change rows a batch at a time; interrupted, it goes on where it stopped, and only once."""
+    settings = load_settings()
+    from .db import backfill
+    from .db.runtime import run
+    from .features.unit_of_work import UnitOfWork
+
+    feature, _, function = name.partition(".")
+    path = Path(__file__).parent / "features" / feature / "backfills.py"
+    found = None
+    if feature.isidentifier() and path.exists():
+        found = getattr(
+            import_module(f"{__package__}.features.{feature}.backfills"), function, None
+        )
+    if not isinstance(found, backfill.Backfill):
+        fail(f"There is no backfill {name}: write it in features/{feature}/backfills.py.")
+    with one_line_errors(settings):
+        changed = run(backfill.fill, settings, UnitOfWork, name, found, batch=batch, again=again)
+    typer.echo(f"{name} is done: {changed} rows.")
 
 
 def load_settings() -> Settings:

@@ -178,6 +178,7 @@ def _translate(error: Exception) -> DataLayerError | None:
         return error
     if isinstance(error, ValueError | OverflowError) or type(error).__name__ == "DataError":
         return UNFIT[0](UNFIT[1])
-    drivers = {connector.DRIVER for connector in CONNECTORS.values()}
-    is_of_driver = type(error).__module__.partition(".")[0] in drivers
+    # What a driver raises in a cursor is not wrapped, or one of the errors of its dialect.
+    drivers = (*(connector.DRIVER for connector in CONNECTORS.values()), "sqlalchemy.dialects")
+    is_of_driver = type(error).__module__.startswith(drivers)
     return translate_connect(error) if is_of_driver else translate(error)

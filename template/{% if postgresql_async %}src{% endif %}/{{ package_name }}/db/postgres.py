@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, Table
+from sqlalchemy import Dialect, Engine, Table, event
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
 from .postgres_hosts import REACHED, Hosts, most_telling
@@ -73,6 +73,12 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     def ping(dialect: Dialect, connection: Any) -> None:
         seconds = settings.database_connect_timeout
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=seconds))
+
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+        # After a COMMIT that failed, SQLAlchemy takes the transaction for ended.
+        if connection.driver_connection.is_in_transaction() and not state.terminate_only:
+            connection.rollback()
 
     bound_waiting(
         engine,

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection as SQLAlchemyConnection
-from sqlalchemy import Dialect, Engine, Table
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Dialect, Engine, Table, event
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
 from .postgres_hosts import REACHED, Hosts, most_telling
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 DRIVER = "psycopg"
 RECYCLE = -1
+
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 # Of a login that was refused libpq has no code, only what the server said, in its language.
 _REFUSALS = {
@@ -102,6 +105,13 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         usual, connection.deadline = connection.deadline, settings.database_connect_timeout
         dialect.do_ping(connection)
         connection.deadline = usual
+
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+        # After a COMMIT that failed, SQLAlchemy takes the transaction for ended.
+        status = connection.info.transaction_status
+        if status in _IN_TRANSACTION and not state.terminate_only:
+            connection.rollback()
 
     bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
     replace_useless(engine)
