@@ -30,7 +30,7 @@ import layer  # noqa: E402
 import over_http  # noqa: E402
 import report  # noqa: E402
 from conftest import load_server  # noqa: E402
-from processes import BenchError  # noqa: E402
+from processes import BenchError, Clients  # noqa: E402
 from projects import Project, postgres_database  # noqa: E402
 from rendering import Renderer, quickly, snapshot  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -89,7 +89,8 @@ def main() -> int:
         server = stack.enter_context(load_server("postgres").start())
         (folder / "template").mkdir()
         snapshot(folder / "template")
-        bench = Bench(Renderer(folder), server.url, size)
+        clients = stack.enter_context(Clients())
+        bench = Bench(Renderer(folder), server.url, clients, size)
         found = bench.measure(options.only.split(","))
     found["minutes"] = (time.monotonic() - begun) / 60
     (OUTPUT / "results.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -100,9 +101,10 @@ def main() -> int:
 class Bench:
     """What is measured, on the projects that it needs."""
 
-    def __init__(self, renderer: Renderer, server: str, size: Size) -> None:
+    def __init__(self, renderer: Renderer, server: str, clients: Clients, size: Size) -> None:
         self.renderer = renderer
         self.server = server
+        self.clients = clients
         self.size = size
 
     def measure(self, wanted: list[str]) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class Bench:
                 say.print(f"http: {kind.name}")
                 with self.project(kind, "http", self.size.rows) as project:
                     found["http"] += over_http.measure(
-                        project, kind, self.size.rounds, self.size.seconds
+                        project, kind, self.clients, self.size.rounds, self.size.seconds
                     )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
@@ -127,8 +129,10 @@ class Bench:
         with self.project(over_http.KINDS[0], "growth", self.size.rows) as project:
             if "growth" in wanted:
                 say.print("growth")
-                found["clients"] = growth.with_clients(project, self.size.seconds)
-                found["growth"] = growth.with_rows(project, self.size.sizes, self.size.seconds)
+                found["clients"] = growth.with_clients(project, self.clients, self.size.seconds)
+                found["growth"] = growth.with_rows(
+                    project, self.clients, self.size.sizes, self.size.seconds
+                )
             if "daily" in wanted:
                 say.print("daily")
                 folder = self.renderer.shared / "daily"
