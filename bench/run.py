@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/run.py            all of it, in under 20 minutes
     .venv/bin/python bench/run.py --quick    fewer and shorter rounds, in about 3 minutes
-    .venv/bin/python bench/run.py --only=http,layer,growth,daily
+    .venv/bin/python bench/run.py --only=http,layer,growth,daily --document
 
 Seconds depend on the machine and on what else it does. So what counts is the ratio of two that did
 the same right after one another, and of the ratios the median over all rounds.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -76,7 +77,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--only", default=",".join(SECTIONS), help="such as http,layer")
+    parser.add_argument("--document", action="store_true", help="put the table in docs/speed.md")
     options = parser.parse_args()
+    # However it is told to end, what it has started ends before it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     size = QUICK if options.quick else WHOLE
     os.environ |= {
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -95,6 +100,8 @@ def main() -> int:
     found["minutes"] = (time.monotonic() - begun) / 60
     (OUTPUT / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     report.write(found, OUTPUT)
+    if options.document:
+        report.document(found, ROOT / "docs" / "speed.md")
     return 0
 
 
