@@ -23,6 +23,9 @@ faults: setup          ## plant known faults in projects; their own tests must n
 drill: setup           ## disturb a service and its database; only= sessions= runs= replication=
 	@$(BIN)/python tools/drill.py $(foreach option,only sessions runs replication,$(if $($(option)),--$(option)=$($(option))))
 
+bench: setup           ## how fast projects are, beside hand-written ceilings; QUICK=1 for less
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
+
 check: setup           ## lint, types, the sync twins
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

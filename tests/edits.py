@@ -124,7 +124,9 @@ def add_a_feature(project: Path, answers: Answers) -> None:
             r"^(from \.items import .*\n)",
             r"\1from .orders import routes as orders\n",
         )
-        append(features / "routes.py", "router.include_router(orders.router)\n")
+        flask = "blueprint.register_blueprint(orders.blueprint)\n"
+        fastapi = "router.include_router(orders.router)\n"
+        append(features / "routes.py", flask if answers["web"] == "flask" else fastapi)
 
 
 def change_a_model_and_the_chain(project: Path, answers: Answers) -> None:
@@ -196,9 +198,10 @@ def change_the_tools(project: Path, _: Answers) -> None:
     append(project / "pytest.ini", "    ignore:ours:DeprecationWarning\n")
     append(project / "mypy.ini", "\n[mypy-humanize.*]\nignore_missing_imports = True\n")
     append(project / ".gitignore", "ours/\n")
-    workflow = project / ".github" / "workflows" / "ci.yml"
-    workflow.parent.mkdir(parents=True)
-    workflow.write_text("on: push\njobs: {}\n")
+    workflows = project / ".github" / "workflows"
+    workflows.mkdir(parents=True, exist_ok=True)
+    name = "deploy.yml" if (workflows / "ci.yml").exists() else "ci.yml"
+    (workflows / name).write_text("on: push\njobs: {}\n")
 
 
 EDITS: list[Callable[[Path, Answers], None]] = [

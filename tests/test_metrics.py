@@ -83,6 +83,34 @@ async def main():
 
 run(main)
 """
+# The metrics of ours, each with its kind and its labels.
+METRICS = """
+from prometheus_client import REGISTRY
+import shop.web.metrics
+for metric in REGISTRY.collect():
+    if metric.name.startswith(("db_", "http_")):
+        labels = REGISTRY._names_to_collectors[metric.name]._labelnames
+        print(metric.name, metric.type, *labels)
+"""
+# Whether the variables ask for spans, and which packages that loads when an application is made.
+IMPORTS = """
+import json, os, sys
+from shop.web.app import create_app
+from shop.web.tracing import is_tracing
+
+def loaded():
+    return [name for name in ("opentelemetry.sdk", "requests") if name in sys.modules]
+
+create_app()
+for variables in json.loads(sys.argv[1]):
+    os.environ |= variables
+    print(is_tracing(), loaded())
+    for name in variables:
+        del os.environ[name]
+os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
+create_app()
+print(is_tracing(), loaded())
+"""
 
 
 @pytest.fixture
@@ -188,9 +216,27 @@ def test_waits_without_end_and_servers_out_of_reach_are_counted(
     ]
 
 
-@pytest.mark.parametrize(
-    ("layer", "web"), [("async", "fastapi"), pytest.param("sync", "flask", marks=LATER)]
-)
+@LATER
+@pytest.mark.parametrize("sessions", ["async", "sync"])
+def test_each_server_has_its_role(renderer: Renderer, postgres_url: str, sessions: str) -> None:
+    answers = ANSWERS | {"sessions": sessions, "extras": ["metrics", "replicas"]}
+    with postgres_database(postgres_url) as url:
+        project = Project(renderer.render(answers), answers, url)
+        project.run("shop", "migrate")
+        # Which of them it is, the service takes from the variable.
+        with project.serve(DATABASE_REPLICA_URL=url) as address:
+            made = [ask(f"{address}/items", {"name": "Lamp"})[1]["id"] for _ in range(2)]
+            assert [ask(f"{address}/items/{item}")[0] for item in made + made] == [200] * 4
+            samples = samples_of(address)
+    for role, outcome, units in [("primary", "committed", 2), ("replica", "read", 4)]:
+        name = "db_unit_duration_seconds_count"
+        assert value_of(samples, name, role=role) == units
+        assert value_of(samples, name, role=role, outcome=outcome) == units
+        assert value_of(samples, "db_pool_size", role=role) == 5
+
+
+@LATER
+@pytest.mark.parametrize(("layer", "web"), [("async", "fastapi"), ("sync", "flask")])
 def test_several_processes_count_together(project: Project, tmp_path: Path) -> None:
     with project.serve_process("--workers=2", TMPDIR=str(tmp_path)) as served:
         address = served.address
@@ -253,30 +299,27 @@ def spans_in(output: str) -> list[dict[str, Any]]:
     return [json.loads(block) for block in blocks]
 
 
-@pytest.mark.parametrize(("layer", "web"), [("async", "fastapi"), ("sync", "flask")])
 @pytest.mark.parametrize(
-    ("variables", "traced"),
-    [
-        ({}, False),
-        ({"OTEL_TRACES_EXPORTER": "none"}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, True),
-    ],
+    ("layer", "web"), [("async", "fastapi"), pytest.param("sync", "flask", marks=LATER)]
 )
 def test_without_tracing_its_packages_are_not_even_imported(
-    renderer: Renderer,
-    tmp_path: Path,
-    layer: str,
-    web: str,
-    variables: dict[str, str],
-    traced: bool,
+    renderer: Renderer, tmp_path: Path, layer: str, web: str
 ) -> None:
     answers = ANSWERS | answers_of(layer) | {"web": web}
     project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
-    code = "import sys; from shop.web.app import create_app; create_app()\nfor name in sys.modules:"
-    code += " print(name) if name in ('opentelemetry.sdk.trace', 'requests') else None"
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    cases = [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none"},
+        collector | {"OTEL_SDK_DISABLED": "true"},
+        collector,
+        {"OTEL_TRACES_EXPORTER": "console"},
+    ]
 
-    assert bool(project.run_code(code, **variables)) is traced
+    told = project.run_code(IMPORTS, json.dumps(cases)).splitlines()
+
+    assert told[:5] == ["False []"] * 3 + ["True []"] * 2
+    assert told[5] == "True ['opentelemetry.sdk', 'requests']"
 
 
 def test_the_dashboard_shows_every_metric_and_no_other(renderer: Renderer, tmp_path: Path) -> None:
@@ -284,14 +327,9 @@ def test_the_dashboard_shows_every_metric_and_no_other(renderer: Renderer, tmp_p
     project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
     project.run("shop", "migrate")
     dashboard = json.loads((project.folder / "grafana" / "dashboard.json").read_text())
-    script = "from prometheus_client import REGISTRY\nimport shop.web.metrics\n"
-    script += (
-        "for m in REGISTRY.collect():\n    print(m.name, m.type, *REGISTRY._names_to_collectors"
-    )
-    script += "[m.name]._labelnames) if m.name[:3] in ('db_', 'htt') else None"
     known = {
         name: (kind, set(labels))
-        for name, kind, *labels in map(str.split, project.run_code(script).splitlines())
+        for name, kind, *labels in map(str.split, project.run_code(METRICS).splitlines())
     }
     shown = set()
     for panel in dashboard["panels"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -249,6 +250,10 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         status, problem, seconds = timed(f"{address}/items")
         assert (status, problem["detail"]) == (503, "All database connections are busy.")
         assert seconds < 4 + AT_ONCE
+        log = served.log.read_text()
+        assert f"the pool of {server.address}/{layer} is exhausted: all of its 1 conn" in log
+        # Where the unit of work that holds it is, by its line.
+        assert re.search(r"taken: shop/features/items/service\.py:\d+ for [4-9]\.\d s", log)
 
         served.process.send_signal(signal.SIGTERM)
         wait_until(lambda: stopping in served.log.read_text())

@@ -88,6 +88,13 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"database": "postgresql"}, "other_databases", "postgresql", "PostgreSQL is its database"),
     ({"web": "none"}, "extras", "metrics", "Metrics are served over HTTP: choose FastAPI"),
     ({"web": "none"}, "extras", "admin", "The admin page is a part of a FastAPI application."),
+    ({"database": "mysql"}, "extras", "replicas", "Only PostgreSQL's replicas are read"),
+    (
+        {"runtime": "pydal", "sessions": "sync"},
+        "extras",
+        "replicas",
+        "PyDAL reads where it writes: choose SQLAlchemy.",
+    ),
     (
         {"runtime": "pydal", "sessions": "sync"},
         "extras",

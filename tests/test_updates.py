@@ -136,6 +136,9 @@ def test_it_works_on_its_data(
     project = Project(updated.folder, updated.answers, url)
     package = project.package
     project.run_each(f"{package} migrate", f"{package} seed")
+    if (project.folder / "tools" / "database.py").exists():
+        project.run("manage", "diagram")
+        commit(project.folder, "our schema")
     before = counts(project)
 
     updated.update(record_property, start)
@@ -161,5 +164,6 @@ with engine.connect() as connection:
     print(json.dumps({n: connection.scalar(sa.text(f"select count(*) from {n}")) for n in names}))
 """
     url = project.url.replace("postgresql://", "postgresql+psycopg://")
+    url = url.replace("mysql://", "mysql+pymysql://")
     found: dict[str, int] = json.loads(project.run_code(code, url))
     return found

@@ -2,7 +2,8 @@
 
     make drill                                        each drill, once with either kind of session
     make drill only=failover sessions=sync runs=5
-    make drill only=failover replication=off          asynchronous: what is lost is told, not judged
+    make drill only=failover replication=off          the standby is a second behind: what is lost
+                                                      is told, and not judged
 
 A write is a POST with an Idempotency-Key, which a client repeats until it is acknowledged. The
 status is not 0 if an acknowledged write is lost though replication is synchronous, if a write is

@@ -28,6 +28,8 @@ SETTINGS = {
 }
 # Until somebody notices that the primary is gone, and after the fault, in seconds.
 DETECTION = 0.5
+# How far a standby is behind that need not have what is acknowledged.
+LAG = 1.0
 BEFORE, AFTER = 2.0, 2.0
 DATABASE = "shop"
 # So long writes may be gone at the end before a drill gives up on them.
@@ -169,6 +171,8 @@ def replace_primary(
     project.run("shop", "migrate", DATABASE_URL=servers.url(DATABASE))
     with project.serve_process(**settings | SETTINGS) as served, Load([served.address]) as load:
         time.sleep(BEFORE)
+        if not servers.synchronous:
+            fall_behind(servers.standby)
         events = {"fault": time.monotonic()}
         fault(servers.primary)
         time.sleep(DETECTION)
@@ -179,6 +183,14 @@ def replace_primary(
         # It must not come back as a second primary.
         old.kill()
     return Course(load, compare(load, servers.primary.url(DATABASE)), events)
+
+
+def fall_behind(standby: Node) -> None:
+    """Let a standby take nothing any more for a while, as if the network were slow."""
+    standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
+    standby.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: standby.execute("SELECT 1 FROM pg_stat_wal_receiver") == [])
+    time.sleep(LAG)
 
 
 def wait_for_writes(load: Load, moment: float) -> None:

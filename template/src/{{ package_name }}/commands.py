@@ -63,19 +63,24 @@ def seed(
 
 
 @app.command()
-def check() -> None:
+def check(
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes share it.")
+    ] = 1,
+) -> None:
     """Tell whether the settings are right, the database answers and the schema is up to date."""
     settings = load_settings()
     from .db import migrations
     from .db.comparison import missing_columns
-    from .db.health import read_heads
+    from .db.health import read_heads, read_state
     from .db.runtime import run
     from .features import unit_of_work as unit_of_work
 
     typer.echo(f"settings: right, for {settings.environment}")
     with one_line_errors(settings):
+        for line in run(read_state, settings, workers):
+            typer.echo(line)
         current = run(read_heads, settings)
-    typer.echo(f"database: {settings.url.get_backend_name()} answers")
     if migrations.is_behind(current):
         fail(f"schema: at {_names(current)}, behind {_names(migrations.heads())}: run migrate")
     if missing := missing_columns(settings):

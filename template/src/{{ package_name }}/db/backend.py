@@ -100,6 +100,9 @@ class Language(Protocol):
     def code_of(self, error: BaseException) -> Any:
         """Return the code of an error, as MEANINGS may have it; None if it has none."""
 
+    def room(self, settings: DatabaseSettings) -> str | None:
+        """Return a query for how many connections there may be; None if that has no limit here."""
+
     def try_lock(self, key: int) -> str | None:
         """Return a query for a lock of this session, not waiting; None if none is needed."""
 

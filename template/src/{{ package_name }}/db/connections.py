@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, ExceptionContext, NullPool, event
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from .backends import CONNECTORS, LANGUAGES
 from .errors import InvalidValueError
+from .pool import Holders, pool_options
 from .reading import READ_ONLY, refuse_writes
 from .settings import DatabaseSettings
 from .translation import translate_connect
@@ -23,7 +24,7 @@ def engine_options(settings: DatabaseSettings, *, for_migrations: bool = False) 
         "hide_parameters": True,
         "echo": settings.database_echo,
         "pool_recycle": connector.RECYCLE,
-        **({"poolclass": NullPool} if for_migrations else _pool_options(settings)),
+        **({"poolclass": NullPool} if for_migrations else pool_options(settings)),
     }
 
 
@@ -53,18 +54,5 @@ def prepare(engine: Engine, settings: DatabaseSettings, *, for_migrations: bool 
 
     refuse_writes(engine)
     connector.prepare(engine, settings)
-
-
-def _pool_options(settings: DatabaseSettings) -> dict[str, Any]:
-    size, overflow = settings.pools[settings.environment]
-    if settings.database_pool_size is not None:
-        size = settings.database_pool_size
-    if settings.database_max_overflow is not None:
-        overflow = settings.database_max_overflow
-    if size == 0:
-        return {"poolclass": NullPool}
-    return {
-        "pool_size": size,
-        "max_overflow": overflow,
-        "pool_timeout": settings.database_pool_timeout,
-    }
+    if isinstance(engine.pool, QueuePool):
+        Holders(engine, settings)

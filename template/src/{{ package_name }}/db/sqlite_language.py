@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Insert, Select, Table, Uuid, func, select
 from sqlalchemy.dialects import sqlite
@@ -25,6 +25,9 @@ from .errors import (
     UnavailableError,
 )
 from .types import UtcDateTime
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
 
 READING: dict[str, Any] = {}
 SNAPSHOT: dict[str, Any] = {}
@@ -80,6 +83,10 @@ def code_of(error: BaseException) -> int | str | None:
     if code == sqlite3.SQLITE_ERROR and _EXISTING.match(str(error)):
         return "existing"
     return code if code in MEANINGS else code & 0xFF
+
+
+def room(settings: DatabaseSettings) -> None:
+    """Return None: a file takes any number of connections."""
 
 
 def try_lock(key: int) -> None:

@@ -19,7 +19,11 @@ def translate(error: BaseException) -> DataLayerError | None:
     if isinstance(error, StaleDataError):
         return StaleError("The row was changed by somebody else; read it again.")
     if isinstance(error, exc.TimeoutError):
-        return UnavailableError("All database connections are busy.")
+        busy = UnavailableError("All database connections are busy.")
+        # Who holds them is for the developers, not for the caller.
+        for note in getattr(error, "__notes__", ()):
+            busy.add_note(note)
+        return busy
     if isinstance(error, exc.StatementError) and isinstance(error.orig, DataLayerError):
         return error.orig
     if isinstance(error, exc.DBAPIError) and error.orig is not None:

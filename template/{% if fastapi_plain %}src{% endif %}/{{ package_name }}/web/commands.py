@@ -13,7 +13,9 @@ from ..commands import load_settings
 
 def serve(
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes serve.")
+    ] = 1,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
     """Serve HTTP until told to stop; running requests are finished first."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import sys
 from code import InteractiveConsole
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, ParamSpec, TypeVar
+
+import greenlet
 
 SQLITE_DRIVER = "aiosqlite"
 # For a cursor that does not hold all its rows.
@@ -75,3 +78,9 @@ class _Console(InteractiveConsole):
         except BaseException:
             # Ctrl-C ends the statement, not the console.
             self.showtraceback()
+
+
+def calling_frame() -> FrameType | None:
+    """Return where the code stands that waits for SQLAlchemy, which has a stack of its own."""
+    parent = greenlet.getcurrent().parent
+    return parent.gr_frame if parent else sys._getframe(1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from code import InteractiveConsole
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 SQLITE_DRIVER = "pysqlite"
@@ -30,3 +32,8 @@ def interact(names: dict[str, Any], command: str | None, close: Callable[[], Non
             exec(compile(command, "<command>", "exec"), names)
     finally:
         close()
+
+
+def calling_frame() -> FrameType | None:
+    """Return where the code stands that waits for SQLAlchemy."""
+    return sys._getframe(1)

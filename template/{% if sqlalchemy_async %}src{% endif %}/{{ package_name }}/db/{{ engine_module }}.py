@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as new_engine
 
+from .backends import LANGUAGES
 from .connections import engine_options, prepare, reading_options
+from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -33,15 +35,29 @@ async def run_on_connection(
         await engine.dispose()
 
 
+async def describe(engine: AsyncEngine, settings: DatabaseSettings, workers: int) -> str:
+    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
+    room = None
+    if query := LANGUAGES[engine.dialect.name].room(settings):
+        async with engine.connect() as connection:
+            room = await connection.scalar(text(query))
+    return describe_room(settings, workers, room)
+
+
 class Database:
     """An engine with its two kinds of sessions: for writing, and for reading only."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
         self.engine = create_engine(settings)
         self.sessions = self._sessions()
         self.reading_sessions: Callable[[], AsyncSession] = self._sessions(
             execution_options=reading_options(settings)
         )
+
+    async def describe(self, workers: int) -> list[str]:
+        """Return a line about the server, for so many processes; raises UnavailableError."""
+        return [f"database: {await describe(self.engine, self.settings, workers)}"]
 
     async def dispose(self) -> None:
         """Close the connections that nobody uses."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Select,
+    Table,
     TextClause,
     delete,
     func,
@@ -169,8 +170,13 @@ class Repository(Generic[Model]):
         """Insert rows of the same columns without making entities; return how many."""
         inserted = 0
         remaining = iter(rows)
-        while batch := [dict(row) for row in islice(remaining, BATCH)]:
-            self.session.execute(insert(self.model), batch)
+        # To the table, because the model would look at each row once more.
+        statement, names = insert(cast("Table", self.model.__table__)), self._names()
+        while batch := [
+            {names.get(key, key): value for key, value in row.items()}
+            for row in islice(remaining, BATCH)
+        ]:
+            self.session.execute(statement, batch)
             inserted += len(batch)
         return inserted
 
@@ -201,6 +207,12 @@ class Repository(Generic[Model]):
         name = mapper.get_property_by_column(mapper.primary_key[0]).key
         key: QueryableAttribute[Any] = getattr(cls.model, name)
         return key
+
+    @classmethod
+    @cache
+    def _names(cls) -> Mapping[str, str]:
+        """Return the keys of the table's columns by the names of their attributes."""
+        return {name: column.key for name, column in inspect(cls.model).columns.items()}
 
     @classmethod
     @cache

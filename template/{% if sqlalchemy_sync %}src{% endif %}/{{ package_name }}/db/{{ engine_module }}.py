@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy import create_engine as new_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from .backends import LANGUAGES
 from .connections import engine_options, prepare, reading_options
+from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -31,15 +33,29 @@ def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection
         engine.dispose()
 
 
+def describe(engine: Engine, settings: DatabaseSettings, workers: int) -> str:
+    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
+    room = None
+    if query := LANGUAGES[engine.dialect.name].room(settings):
+        with engine.connect() as connection:
+            room = connection.scalar(text(query))
+    return describe_room(settings, workers, room)
+
+
 class Database:
     """An engine with its two kinds of sessions: for writing, and for reading only."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
         self.engine = create_engine(settings)
         self.sessions = self._sessions()
         self.reading_sessions: Callable[[], Session] = self._sessions(
             execution_options=reading_options(settings)
         )
+
+    def describe(self, workers: int) -> list[str]:
+        """Return a line about the server, for so many processes; raises UnavailableError."""
+        return [f"database: {describe(self.engine, self.settings, workers)}"]
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
@@ -38,6 +38,9 @@ from .errors import (
 )
 from .mysql_dialect import defaults_differ
 from .types import UtcDateTime
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
 
 # Switching to autocommit and back would take more round trips than it saves.
 READING: dict[str, Any] = {}
@@ -101,6 +104,14 @@ def code_of(error: BaseException) -> int | None:
     # The drivers' classes differ, but all of them begin with the number.
     number = error.args[0] if error.args and not isinstance(error, OSError) else None
     return number if type(number) is int and number > 0 else None
+
+
+def room(settings: DatabaseSettings) -> str:
+    """Return a query for how many connections there may be."""
+    return (
+        "SELECT LEAST(@@max_connections,"
+        " COALESCE(NULLIF(@@max_user_connections, 0), @@max_connections))"
+    )
 
 
 def try_lock(key: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
@@ -45,7 +45,11 @@ from .errors import (
     UnreachableError,
 )
 from .postgres_hosts import REACHED
+from .postgres_settings import Pooler
 from .types import ExactDecimal, UtcDateTime
+
+if TYPE_CHECKING:
+    from .settings import DatabaseSettings
 
 _quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 
@@ -81,6 +85,17 @@ _INDEXES = text(
 )
 # That of a write on a server which is not, or no longer, the primary.
 READ_ONLY = "25006"
+
+# Without those that are kept for superusers and others; a role or a database may have less.
+_ROOM = """
+    SELECT LEAST(
+        current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - COALESCE(current_setting('reserved_connections', true), '0')::int,
+        (SELECT NULLIF(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+        (SELECT NULLIF(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+    )
+"""
 
 # SQLSTATE codes and their classes: the documentation's appendix A.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -153,6 +168,11 @@ def replace_useless(engine: Engine) -> None:
     def try_others_first(connection: Any, record: ConnectionPoolEntry, error: Any) -> None:
         hosts, place = record.info[REACHED]
         hosts.avoid(place)
+
+
+def room(settings: DatabaseSettings) -> str | None:
+    """Return a query for how many connections there may be; a pooler has limits of its own."""
+    return _ROOM if settings.database_pooler is Pooler.NONE else None
 
 
 def try_lock(key: int) -> str:

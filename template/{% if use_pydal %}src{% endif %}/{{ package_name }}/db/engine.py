@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy import create_engine as new_engine
 
 from .adapters.base import Lender
 from .adapters.conversion import Converter
 from .adapters.tables import Tables
+from .backends import LANGUAGES
 from .base import Base
 from .connections import engine_options, prepare, reading_options
 from .derivation import derive
+from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -35,10 +37,20 @@ def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection
         engine.dispose()
 
 
+def describe(engine: Engine, settings: DatabaseSettings, workers: int) -> str:
+    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
+    room = None
+    if query := LANGUAGES[engine.dialect.name].room(settings):
+        with engine.connect() as connection:
+            room = connection.scalar(text(query))
+    return describe_room(settings, workers, room)
+
+
 class Database:
     """An engine, and PyDAL's tables, derived from the models: a set for each unit at work."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
         self.engine = create_engine(settings)
         self._reading_options = reading_options(settings)
         self._converter = Converter(self.engine.dialect)
@@ -63,6 +75,10 @@ class Database:
         """Keep the tables for the next unit of work."""
         tables.lend(None)
         self._idle.append(tables)
+
+    def describe(self, workers: int) -> list[str]:
+        """Return a line about the server, for so many processes; raises UnavailableError."""
+        return [f"database: {describe(self.engine, self.settings, workers)}"]
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

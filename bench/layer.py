@@ -1,0 +1,53 @@
+"""The data layer alone: over a plain session, over Core, and beside the fastest way in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from over_http import Kind
+from processes import BENCH, BenchError, run
+from projects import Project
+
+PEER = "advanced-alchemy==1.12.0"
+
+
+def install_peer(folder: Path) -> Path | None:
+    """Install the peer where only the bench finds it; return where, or None if that fails."""
+    target = folder / "peer"
+    if (target / "advanced_alchemy").is_dir():
+        return target
+    uv = shutil.which("uv")
+    if uv is None:
+        return None
+    # What it needs is here: its repository runs on the same SQLAlchemy as ours.
+    command = [uv, "pip", "install", "--quiet", "--no-deps", f"--target={target}", PEER]
+    try:
+        run(command, folder=folder, environment=os.environ, seconds=60)
+    except BenchError:
+        return None
+    return target
+
+
+def measure(project: Project, kind: Kind, peer: Path | None, order: dict[str, Any]) -> Any:
+    """Return what was found in a database of its own."""
+    script = (BENCH / "inside_layer.py").read_text()
+    if kind.sessions == "sync":
+        script = re.sub(r"\b(?:async|await) ", "", script)
+        script = script.replace("_async import", "_sync import")
+        script = script.replace("connection.stream(", "connection.execute(")
+    environment = project.environment()
+    places = [environment["PYTHONPATH"], str(BENCH), *([str(peer)] if peer else [])]
+    environment["PYTHONPATH"] = os.pathsep.join(places)
+    output = run(
+        [sys.executable, "-c", script, json.dumps(order | {"url": project.url})],
+        folder=project.folder,
+        environment=environment,
+        seconds=order["seconds"],
+    )
+    return json.loads(output)

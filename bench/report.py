@@ -1,0 +1,137 @@
+"""The tables and plots of what was measured, and which targets are met."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import plots
+import targets
+from rich.console import Console
+from rich.table import Table
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """Print the tables; write them, and the plots, into the folder."""
+    figures = figures_of(found)
+    with (folder / "report.txt").open("w") as file:
+        for console in (Console(), Console(file=file, width=120)):
+            for table in tables(found, figures):
+                console.print(table)
+            missed = sum(not target.is_met(figures[target.figure]) for target in known(figures))
+            took = f"{found['minutes']:.1f} minutes"
+            load = f"load {found['load']:.1f} when it began"
+            console.print(f"{took}, {load}; targets missed: {missed} of {len(known(figures))}")
+    for name, text in drawn(found, figures).items():
+        (folder / name).write_text(text)
+
+
+def known(figures: dict[str, float]) -> list[targets.Target]:
+    """Return the targets whose figures were measured."""
+    every = [*targets.HTTP, *targets.LAYER, *targets.GROWTH, *targets.DAILY]
+    # Those of the data layer hold for each kind of service.
+    spread = [
+        target._replace(figure=figure)
+        for target in every
+        for figure in figures
+        if figure == target.figure or figure.endswith(f": {target.figure}")
+    ]
+    return spread
+
+
+def ratio(rounds: list[dict[str, Any]], who: str, figure: str) -> float:
+    """Return the median over the rounds of the service's figure to another's."""
+    return statistics.median(taken["ours"][figure] / taken[who][figure] for taken in rounds)
+
+
+def figures_of(found: dict[str, Any]) -> dict[str, float]:
+    """Return everything that may have a target, by name."""
+    figures: dict[str, float] = {}
+    for row in found["http"]:
+        for who in row["rounds"][0]:
+            if who != "ours":
+                name = f"{row['kind']}, {row['operation']}, of {who}"
+                figures[name] = 1 / ratio(row["rounds"], who, "cpu")
+    for kind, layer in found["layer"].items():
+        for entry in layer["found"]:
+            figures[f"{kind}: {entry['what']}, {entry['side']}"] = entry["ratio"]
+    for operation, by_rows in found.get("growth", {}).items():
+        cpu = list(by_rows.values())
+        figures[f"growth, {operation}"] = cpu[-1] / cpu[0]
+    if clients := found.get("clients"):
+        figures["p99 under 64 clients, seconds"] = clients["ours"][64]["p99"]
+        figures["p99 under 10x the pool, seconds"] = clients["ours"][160]["p99"]
+    return figures | found.get("daily", {})
+
+
+def tables(found: dict[str, Any], figures: dict[str, float]) -> list[Table]:
+    made = []
+    if found["http"]:
+        made.append(_http(found))
+    rest = {name: value for name, value in figures.items() if ", of raw" not in name}
+    rest = {name: value for name, value in rest.items() if ", of core" not in name}
+    if rest:
+        made.append(_figures("data layer, growth, daily loop", rest, known(figures)))
+    reached = Table("target", "wanted", "reached", "", title="targets")
+    for target in known(figures):
+        value = figures[target.figure]
+        reached.add_row(
+            target.figure, str(target), f"{value:.2f}", "met" if target.is_met(value) else "missed"
+        )
+    return [*made, reached]
+
+
+def _http(found: dict[str, Any]) -> Table:
+    table = Table(
+        "service", "operation", "of", "throughput", "CPU", "p50", "p99", "requests/s", title="HTTP"
+    )
+    for row in found["http"]:
+        rounds = row["rounds"]
+        for who in rounds[0]:
+            if who == "ours":
+                continue
+            table.add_row(
+                row["kind"],
+                row["operation"],
+                who,
+                f"{ratio(rounds, who, 'rate'):.2f}",
+                f"{1 / ratio(rounds, who, 'cpu'):.2f}",
+                *(f"{ratio(rounds, who, name):.2f}" for name in ("p50", "p99")),
+                f"{statistics.median(taken['ours']['rate'] for taken in rounds):.0f}",
+            )
+    return table
+
+
+def _figures(title: str, figures: dict[str, float], wanted: list[targets.Target]) -> Table:
+    table = Table("what", "reached", "wanted", title=title)
+    bounds = {target.figure: str(target) for target in wanted}
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.2f}", bounds.get(name, ""))
+    return table
+
+
+def drawn(found: dict[str, Any], figures: dict[str, float]) -> dict[str, str]:
+    """Return the plots, by the names of their files."""
+    made = {}
+    wanted = {target.figure: target.bound for target in known(figures)}
+    http = [
+        (name, value, wanted.get(name))
+        for name, value in figures.items()
+        if name.endswith((", of raw", ", of core"))
+    ]
+    if http:
+        made["http.svg"] = plots.bars("HTTP: CPU for a request, theirs to ours", http)
+    if "growth" in found:
+        by_rows = {
+            operation: {float(rows): cpu * 1e6 for rows, cpu in points.items()}
+            for operation, points in found["growth"].items()
+        }
+        made["rows.svg"] = plots.lines("CPU for a request, by rows", by_rows, "µs")
+    if "clients" in found:
+        by_clients = {
+            who: {float(clients): seen["p99"] * 1e3 for clients, seen in points.items()}
+            for who, points in found["clients"].items()
+        }
+        made["clients.svg"] = plots.lines("get one: p99, by clients", by_clients, "ms")
+    return made

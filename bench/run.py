@@ -1,0 +1,161 @@
+"""Measure rendered services beside their ceilings, and say which targets are met.
+
+    .venv/bin/python bench/run.py            all of it, in under 20 minutes
+    .venv/bin/python bench/run.py --quick    fewer and shorter rounds, in about 3 minutes
+    .venv/bin/python bench/run.py --only=http,layer,growth,daily
+
+Seconds depend on the machine and on what else it does. So what counts is the ratio of two that did
+the same right after one another, and of the ratios the median over all rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
+
+import daily  # noqa: E402
+import growth  # noqa: E402
+import layer  # noqa: E402
+import over_http  # noqa: E402
+import report  # noqa: E402
+from conftest import load_server  # noqa: E402
+from processes import BenchError  # noqa: E402
+from projects import Project, postgres_database  # noqa: E402
+from rendering import Renderer, quickly, snapshot  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+OUTPUT = ROOT / ".bench"
+SECTIONS = ("http", "layer", "growth", "daily")
+say = Console(stderr=True)
+
+
+class Size(NamedTuple):
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    rows: int
+    kinds: int
+    layer: dict[str, Any]
+    sizes: tuple[int, ...]
+    turns: int
+
+
+WHOLE = Size(
+    rounds=6,
+    seconds=1.0,
+    rows=10_000,
+    kinds=4,
+    layer={"rounds": 7, "bulk": 100_000, "rows": 101_000, "repeat": 40, "seconds": 280},
+    sizes=growth.SIZES,
+    turns=5,
+)
+QUICK = Size(
+    rounds=3,
+    seconds=0.4,
+    rows=1_000,
+    kinds=1,
+    layer={"rounds": 3, "bulk": 10_000, "rows": 11_000, "repeat": 10, "seconds": 60},
+    sizes=(1_000, 10_000),
+    turns=2,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="such as http,layer")
+    options = parser.parse_args()
+    size = QUICK if options.quick else WHOLE
+    os.environ |= {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "COPIER_SETTINGS_PATH": str(ROOT / "tests" / "no-copier-settings.yml"),
+    }
+    OUTPUT.mkdir(exist_ok=True)
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(load_server("postgres").start())
+        (folder / "template").mkdir()
+        snapshot(folder / "template")
+        bench = Bench(Renderer(folder), server.url, size)
+        found = bench.measure(options.only.split(","))
+    found["minutes"] = (time.monotonic() - begun) / 60
+    (OUTPUT / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    report.write(found, OUTPUT)
+    return 0
+
+
+class Bench:
+    """What is measured, on the projects that it needs."""
+
+    def __init__(self, renderer: Renderer, server: str, size: Size) -> None:
+        self.renderer = renderer
+        self.server = server
+        self.size = size
+
+    def measure(self, wanted: list[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {"load": os.getloadavg()[0], "http": [], "layer": {}}
+        # The quick one leaves out the kinds that have most in common with the first.
+        for kind in over_http.KINDS[: self.size.kinds]:
+            if "http" in wanted:
+                say.print(f"http: {kind.name}")
+                with self.project(kind, "http", self.size.rows) as project:
+                    found["http"] += over_http.measure(
+                        project, kind, self.size.rounds, self.size.seconds
+                    )
+            if "layer" in wanted:
+                say.print(f"layer: {kind.name}")
+                with self.project(kind, "layer", 0) as project:
+                    peer = layer.install_peer(OUTPUT)
+                    order = self.size.layer
+                    try:
+                        found["layer"][kind.name] = layer.measure(project, kind, peer, order)
+                    except BenchError as error:
+                        say.print(f"not measured: {error}")
+        with self.project(over_http.KINDS[0], "growth", self.size.rows) as project:
+            if "growth" in wanted:
+                say.print("growth")
+                found["clients"] = growth.with_clients(project, self.size.seconds)
+                found["growth"] = growth.with_rows(project, self.size.sizes, self.size.seconds)
+            if "daily" in wanted:
+                say.print("daily")
+                folder = self.renderer.shared / "daily"
+                folder.mkdir()
+                found["daily"] = daily.measure(self.renderer, project, folder, self.size.turns)
+        return found
+
+    @contextmanager
+    def project(self, kind: over_http.Kind, purpose: str, rows: int) -> Iterator[Project]:
+        """Render a project of a kind, with a database that has so many rows."""
+        answers = {
+            "package_name": "shop",
+            "database": kind.database,
+            "sessions": kind.sessions,
+            "web": "fastapi",
+            "examples": ["items", "tasks"],
+        }
+        with quickly():
+            folder = self.renderer.render(answers)
+        with postgres_database(self.server) as url:
+            if kind.database == "sqlite":
+                url = f"sqlite:///{self.renderer.shared}/{purpose}-{kind.sessions}.db"
+            project = Project(folder, answers, url)
+            if rows:
+                project.run_each("shop migrate", f"shop seed --rows={rows}")
+            yield project
+
+
+if __name__ == "__main__":
+    sys.exit(main())
