@@ -77,7 +77,9 @@ ROWS: dict[Table, list[dict[str, Any]]] = {
             "id": id,
             "name": f"thing \u00fc\U0001f600 {number} .",
             "amount": number - 3,
-            "price": None if number % 5 == 0 else Decimal(DIGITS + number).scaleb(-4),
+            "price": None
+            if number % 5 == 0
+            else Decimal((DIGITS + number) * (-1) ** number).scaleb(-4),
             "seen_at": None if number % 3 == 0 else NOON - timedelta(microseconds=number),
             "colour": [None, Colour.RED, Colour.DEEP_BLUE][number % 3],
             "data": DATA[number % 5],
