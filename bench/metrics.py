@@ -4,9 +4,9 @@
 
 Both services run all the time, each on a database of its own on one private server, and are asked
 in turn, a few hundred requests each time, so that what else the machine does meets both alike.
-What counts is the median of the ratios of two rounds, one after the other. How long a processor works
-for a request changes less with what else the machine does than the throughput does; if one of both
-is within 3 %, the other was disturbed.
+What counts is the median of the ratios of two rounds, one after the other. How long a processor
+works for a request changes less with what else the machine does than the throughput does; if one
+of both is within 3 %, the other was disturbed.
 """
 
 from __future__ import annotations
