@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from over_http import KINDS, OPERATIONS, check, requests_of, start
-from processes import load
+from processes import Clients
 from projects import Project
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-CLIENTS = (1, 4, 16, 64, 160)
+NUMBERS = (1, 4, 16, 64, 160)
 
 
-def with_rows(project: Project, sizes: tuple[int, ...], seconds: float) -> dict[str, Any]:
+def with_rows(
+    project: Project, clients: Clients, sizes: tuple[int, ...], seconds: float
+) -> dict[str, Any]:
     """Return the CPU seconds for each request, by operation and rows; the table grows meanwhile."""
     found: dict[str, Any] = {operation: {} for operation in OPERATIONS}
     with start(project, KINDS[0], "ours") as server:
@@ -21,26 +23,26 @@ def with_rows(project: Project, sizes: tuple[int, ...], seconds: float) -> dict[
             requests = requests_of(server.port)
             for operation in OPERATIONS:
                 # The first of a size may plan anew.
-                load(server, requests[operation], 4, 0.2)
-                measured = load(server, requests[operation], 8, seconds)
+                clients.ask(server, requests[operation], 4, 0.2)
+                measured = clients.ask(server, requests[operation], 8, seconds)
                 check(measured, f"{size} rows, {operation}")
                 found[operation][size] = measured["cpu"]
     return found
 
 
-def with_clients(project: Project, seconds: float) -> dict[str, Any]:
+def with_clients(project: Project, clients: Clients, seconds: float) -> dict[str, Any]:
     """Return what clients see of `get one`, the last time more of them than the pool can serve."""
     found: dict[str, Any] = {}
     for who in ("ours", "raw"):
         with start(project, KINDS[0], who) as server:
             requests = requests_of(server.port)["get one"]
-            for clients in CLIENTS:
-                measured = load(server, requests, clients, seconds)
-                check(measured, f"{clients} clients of {who}")
+            for number in NUMBERS:
+                measured = clients.ask(server, requests, number, seconds)
+                check(measured, f"{number} clients of {who}")
                 names = ("rate", "p50", "p99", "longest")
-                found.setdefault(who, {})[clients] = {name: measured[name] for name in names}
+                found.setdefault(who, {})[number] = {name: measured[name] for name in names}
             # No connection may be stuck after all that.
-            check(load(server, requests, 1, 0.2), f"one client of {who} after many")
+            check(clients.ask(server, requests, 1, 0.2), f"one client of {who} after many")
     return found
 
 

@@ -44,10 +44,15 @@ def measure(project: Project, kind: Kind, peer: Path | None, order: dict[str, An
     environment = project.environment()
     places = [environment["PYTHONPATH"], str(BENCH), *([str(peer)] if peer else [])]
     environment["PYTHONPATH"] = os.pathsep.join(places)
-    output = run(
-        [sys.executable, "-c", script, json.dumps(order | {"url": project.url})],
-        folder=project.folder,
-        environment=environment,
-        seconds=order["seconds"],
-    )
-    return json.loads(output)
+    found: dict[str, Any] = {"found": []}
+    for what in ("all", "stream"):
+        given = json.dumps(order | {"url": project.url, "what": what})
+        output = run(
+            [sys.executable, "-c", script, given],
+            folder=project.folder,
+            environment=environment,
+            seconds=order["seconds"],
+        )
+        measured = json.loads(output)
+        found = {**measured, "found": found["found"] + measured["found"]}
+    return found

@@ -1,9 +1,8 @@
 """Clients that ask one server as fast as it answers, and how long each answer took.
 
-    python load.py < order.json > measured.json
-
-A process of its own, so that it takes no time of the server's. It ends at the latest so many
-seconds after the time that it was to measure.
+A process of its own, so that it takes no time of the server's: it reads an order from each line
+that it is given, and answers with a line. Each answer comes, or the process ends, at the latest so
+many seconds after the time that it was to measure.
 """
 
 from __future__ import annotations
@@ -100,4 +99,5 @@ async def measure(port: int, requests: list[str], clients: int, seconds: float) 
 
 
 if __name__ == "__main__":
-    json.dump(uvloop.run(measure(**json.load(sys.stdin))), sys.stdout)
+    for line in sys.stdin:
+        print(json.dumps(uvloop.run(measure(**json.loads(line)))), flush=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from processes import BENCH, Server, ask, load, serving
+from processes import BENCH, Clients, Server, ask, serving
 from projects import Project, free_port
 
 POOL = 16
@@ -44,7 +44,9 @@ DRIVERS = {
 }
 
 
-def measure(project: Project, kind: Kind, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
+def measure(
+    project: Project, kind: Kind, clients: Clients, rounds: int, seconds: float
+) -> Iterator[dict[str, Any]]:
     """Yield what each operation took on each server, by rounds, each in another order."""
     with ExitStack() as stack:
         servers = [
@@ -55,13 +57,13 @@ def measure(project: Project, kind: Kind, rounds: int, seconds: float) -> Iterat
         requests = requests_of(servers[0].port)
         for server in servers:
             for operation in OPERATIONS:
-                load(server, requests[operation], CLIENTS, 0.3)
+                clients.ask(server, requests[operation], CLIENTS, 0.3)
         for operation in OPERATIONS:
             taken: list[dict[str, Any]] = []
             for number in range(rounds):
                 first = number % len(servers)
                 done = {
-                    server.name: load(server, requests[operation], CLIENTS, seconds)
+                    server.name: clients.ask(server, requests[operation], CLIENTS, seconds)
                     for server in servers[first:] + servers[:first]
                 }
                 for name, measured in done.items():

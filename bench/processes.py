@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 BENCH = Path(__file__).resolve().parent
 START = 60
+ANSWER = 30
 STOP = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -107,22 +109,41 @@ def ask(port: int, path: str, seconds: float = 10) -> Any:
         return json.load(answer)
 
 
-def load(server: Server, requests: list[str], clients: int, seconds: float) -> dict[str, Any]:
-    """Let clients ask the server, and return what they saw and what it cost the server."""
-    order = {"port": server.port, "requests": requests, "clients": clients, "seconds": seconds}
-    before, begun = server.cpu, time.perf_counter()
-    measured: dict[str, Any] = json.loads(
-        run(
+class Clients:
+    """A process of many clients, kept for many measurements."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
             [sys.executable, BENCH / "load.py"],
-            folder=BENCH,
-            environment=os.environ,
-            seconds=seconds + 30,
-            given=json.dumps(order),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-    )
-    busy = (server.cpu - before) / (time.perf_counter() - begun)
-    answers = max(measured["answers"], 1)
-    return measured | {"cpu": (server.cpu - before) / answers, "busy": busy}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _end(self._process)
+
+    def ask(
+        self, server: Server, requests: list[str], clients: int, seconds: float
+    ) -> dict[str, Any]:
+        """Let clients ask the server, and return what they saw and what it cost the server."""
+        order = {"port": server.port, "requests": requests, "clients": clients, "seconds": seconds}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        before = server.cpu
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        # An answer is one line, so that nothing of it is left in the buffer.
+        if not select.select([self._process.stdout], [], [], seconds + ANSWER)[0]:
+            raise BenchError(f"the clients of {server.name} do not come to an end")
+        if not (line := self._process.stdout.readline()):
+            raise BenchError(f"the clients of {server.name} failed")
+        measured: dict[str, Any] = json.loads(line)
+        return measured | {"cpu": (server.cpu - before) / max(measured["answers"], 1)}
 
 
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:

@@ -11,6 +11,8 @@ import targets
 from rich.console import Console
 from rich.table import Table
 
+BEGIN, END = "<!-- the last table -->", "<!-- its end -->"
+
 
 def write(found: dict[str, Any], folder: Path) -> None:
     """Print the tables; write them, and the plots, into the folder."""
@@ -25,6 +27,20 @@ def write(found: dict[str, Any], folder: Path) -> None:
             console.print(f"{took}, {load}; targets missed: {missed} of {len(known(figures))}")
     for name, text in drawn(found, figures).items():
         (folder / name).write_text(text)
+
+
+def document(found: dict[str, Any], file: Path) -> None:
+    """Put the table of the targets where the last one was."""
+    figures = figures_of(found)
+    lines = ["| target | wanted | reached | |", "| --- | --- | --- | --- |"]
+    for target in known(figures):
+        value = figures[target.figure]
+        met = "met" if target.is_met(value) else "**missed**"
+        lines.append(f"| {target.figure} | {target} | {value:.2f} | {met} |")
+    lines.append(f"\nIt took {found['minutes']:.0f} minutes; the load was {found['load']:.1f}.")
+    before, _, rest = file.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    file.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
 
 
 def known(figures: dict[str, float]) -> list[targets.Target]:

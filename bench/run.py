@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/run.py            all of it, in under 20 minutes
     .venv/bin/python bench/run.py --quick    fewer and shorter rounds, in about 3 minutes
-    .venv/bin/python bench/run.py --only=http,layer,growth,daily
+    .venv/bin/python bench/run.py --only=http,layer,growth,daily --document
 
 Seconds depend on the machine and on what else it does. So what counts is the ratio of two that did
 the same right after one another, and of the ratios the median over all rounds.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ import layer  # noqa: E402
 import over_http  # noqa: E402
 import report  # noqa: E402
 from conftest import load_server  # noqa: E402
-from processes import BenchError  # noqa: E402
+from processes import BenchError, Clients  # noqa: E402
 from projects import Project, postgres_database  # noqa: E402
 from rendering import Renderer, quickly, snapshot  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -76,7 +77,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--only", default=",".join(SECTIONS), help="such as http,layer")
+    parser.add_argument("--document", action="store_true", help="put the table in docs/speed.md")
     options = parser.parse_args()
+    # However it is told to end, what it has started ends before it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     size = QUICK if options.quick else WHOLE
     os.environ |= {
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -89,20 +94,24 @@ def main() -> int:
         server = stack.enter_context(load_server("postgres").start())
         (folder / "template").mkdir()
         snapshot(folder / "template")
-        bench = Bench(Renderer(folder), server.url, size)
+        clients = stack.enter_context(Clients())
+        bench = Bench(Renderer(folder), server.url, clients, size)
         found = bench.measure(options.only.split(","))
     found["minutes"] = (time.monotonic() - begun) / 60
     (OUTPUT / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     report.write(found, OUTPUT)
+    if options.document:
+        report.document(found, ROOT / "docs" / "speed.md")
     return 0
 
 
 class Bench:
     """What is measured, on the projects that it needs."""
 
-    def __init__(self, renderer: Renderer, server: str, size: Size) -> None:
+    def __init__(self, renderer: Renderer, server: str, clients: Clients, size: Size) -> None:
         self.renderer = renderer
         self.server = server
+        self.clients = clients
         self.size = size
 
     def measure(self, wanted: list[str]) -> dict[str, Any]:
@@ -113,7 +122,7 @@ class Bench:
                 say.print(f"http: {kind.name}")
                 with self.project(kind, "http", self.size.rows) as project:
                     found["http"] += over_http.measure(
-                        project, kind, self.size.rounds, self.size.seconds
+                        project, kind, self.clients, self.size.rounds, self.size.seconds
                     )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
@@ -127,8 +136,10 @@ class Bench:
         with self.project(over_http.KINDS[0], "growth", self.size.rows) as project:
             if "growth" in wanted:
                 say.print("growth")
-                found["clients"] = growth.with_clients(project, self.size.seconds)
-                found["growth"] = growth.with_rows(project, self.size.sizes, self.size.seconds)
+                found["clients"] = growth.with_clients(project, self.clients, self.size.seconds)
+                found["growth"] = growth.with_rows(
+                    project, self.clients, self.size.sizes, self.size.seconds
+                )
             if "daily" in wanted:
                 say.print("daily")
                 folder = self.renderer.shared / "daily"
