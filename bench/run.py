@@ -58,7 +58,7 @@ WHOLE = Size(
     seconds=1.0,
     rows=10_000,
     kinds=4,
-    layer={"rounds": 7, "bulk": 100_000, "rows": 101_000, "repeat": 40, "seconds": 280},
+    layer={"rounds": 7, "bulk": 100_000, "rows": 401_000, "repeat": 40, "seconds": 280},
     sizes=growth.SIZES,
     turns=5,
 )
