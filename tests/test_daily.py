@@ -359,14 +359,20 @@ BACKFILLS = '''"""What older items lack."""
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...db.backfill import backfill
 from ..unit_of_work import UnitOfWork
 from .models import Item
 
+if "MEET" in os.environ:
+    (Path(os.environ["MEET"]) / str(os.getpid())).touch()
+
 
 @backfill(lambda uow: uow.items, Item.name != "Item 3")
 async def fill_descriptions(uow: UnitOfWork, items: Sequence[Item]) -> None:
+    while "MEET" in os.environ and len([*Path(os.environ["MEET"]).iterdir()]) < 2:
+        pass
     for item in items:
         if item.name == os.environ.get("STOP_AT"):
             raise KeyboardInterrupt
@@ -405,23 +411,25 @@ def test_rows_are_filled_once_however_often_it_is_interrupted(
     def counts() -> str:
         return project.run_code(COUNT, sync_url).strip()
 
-    project.run_each("shop migrate", "shop seed --rows=25")
+    project.run_each("shop migrate", "shop seed --rows=200")
     stopped = project.try_run("shop", "backfill", name, "--batch=10", STOP_AT="Item 15")
     assert stopped.returncode != 0
-    assert counts() == "15 10 0"
+    assert counts() == "190 10 0"
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
     first, second = (
         subprocess.Popen(
-            [sys.executable, "-m", "shop", "backfill", name, "--batch=2"],
+            [sys.executable, "-m", "shop", "backfill", name, "--batch=1"],
             cwd=project.folder,
-            env=project.environment(),
+            env=project.environment() | {"MEET": str(meeting)},
             stdout=subprocess.PIPE,
             text=True,
         )
         for _ in range(2)
     )
-    said = {process.communicate(timeout=60)[0] for process in (first, second)}
-    assert said == {f"{name} is done: 24 rows.\n"}
-    assert counts() == "1 24 0"
+    said = {process.communicate(timeout=120)[0] for process in (first, second)}
+    assert said == {f"{name} is done: 199 rows.\n"}
+    assert counts() == "1 199 0"
     once, again, *wrong = project.try_each(
         f"shop backfill {name}",
         f"shop backfill {name} --again",
@@ -429,8 +437,8 @@ def test_rows_are_filled_once_however_often_it_is_interrupted(
         "shop backfill orders.fill",
         "shop backfill ..items",
     )
-    assert once.stdout == again.stdout == f"{name} is done: 24 rows.\n"
-    assert counts() == "1 0 24"
+    assert once.stdout == again.stdout == f"{name} is done: 199 rows.\n"
+    assert counts() == "1 0 199"
     for end in wrong:
         assert end.stderr.startswith("There is no backfill ")
         assert (end.code, end.stderr.count("\n")) == (1, 1)

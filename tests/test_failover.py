@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from projects import Project, ask, wait_until
-from rendering import LAYERS, Renderer, answers_of
+from rendering import LATER, LAYERS, Renderer, answers_of
 from replication import Cluster, cluster
 
 ANSWERS: dict[str, Any] = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
@@ -77,7 +77,8 @@ def test_writes_resume_after_each_promotion_and_nothing_is_lost(
     assert set(names) <= stored
 
 
-@LAYERS
+@LATER
+@pytest.mark.parametrize("layer", ["async", "sync", "pydal"])
 def test_a_write_on_a_standby_is_a_503_until_it_is_promoted(
     renderer: Renderer, pair: Cluster, layer: str
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from edits import append, read
+from edits import append, read, replace
 from history import EVERYWHERE, NOW, history, render, update
 from projects import Project
 from rendering import LATER, ROOT, Renderer, commit, git, name_of
@@ -260,6 +260,33 @@ def downgrade() -> None:
     for table in TABLES:
         op.create_table(table, sa.Column("id", sa.Uuid(), primary_key=True))
 '''
+
+
+@LATER
+def test_an_admin_page_that_is_chosen_later_is_closed_until_the_settings_know_it(
+    template: Path, tmp_path: Path
+) -> None:
+    project = start(template, tmp_path / "shop", SYNC)
+    update(project, NOW, extras=["admin"])
+    made = Project(project, SYNC, "sqlite:///./own.db")
+    variables = {"ADMIN_PASSWORD_HASH": "$argon2id$", "ADMIN_SESSION_SECRET": "x" * 32}
+
+    before = made.run_code(PATHS, **variables)
+    settings = project / "src/shop/settings.py"
+    replace(settings, r"\(DatabaseSettings\)", "(AdminSettings, DatabaseSettings)")
+    replace(settings, r"(?=from .db.settings)", "from .admin_settings import AdminSettings\n")
+    after = made.run_code(PATHS, **variables)
+
+    assert "/docs" in before
+    assert "/admin" not in before
+    assert "/admin" in after
+    assert clean(project)
+
+
+PATHS = """
+from shop.web.app import create_app
+print([getattr(route, "path", "") for route in create_app().routes])
+"""
 REMOVE = """
 import runpy, sys
 sys.argv = ["tools/remove_feature.py", *sys.argv[1:]]

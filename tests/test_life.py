@@ -121,20 +121,25 @@ def install(project: Path) -> None:
     environment = project / ".venv"
     (environment / "bin").mkdir(parents=True)
     for path in (ROOT / ".venv" / "bin").iterdir():
-        (environment / "bin" / path.name).symlink_to(path)
+        script = environment / "bin" / path.name
+        if path.name.startswith("python") or path.read_bytes()[:2] != b"#!":
+            script.symlink_to(path)
+        else:
+            write_script(script, f"{environment}/bin/python {path}")
     (packages,) = (ROOT / ".venv" / "lib").glob("python*/site-packages")
     here = environment / packages.relative_to(ROOT / ".venv")
     here.mkdir(parents=True)
     (here / "editable.pth").write_text(f"{project / 'src'}\n{packages}\n")
     (environment / "pyvenv.cfg").write_text((ROOT / ".venv" / "pyvenv.cfg").read_text())
-    script = environment / "bin" / "shop"
-    script.write_text(
-        f'#!/bin/sh\nPYTHONPATH={project}/src exec {environment}/bin/python -m shop "$@"\n'
-    )
-    script.chmod(0o755)
+    write_script(environment / "bin" / "shop", f"{environment}/bin/python -m shop")
     done = environment / ".done"
     done.touch()
     os.utime(done, (2**32, 2**32))
+
+
+def write_script(path: Path, command: str) -> None:
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.chmod(0o755)
 
 
 @contextmanager

@@ -16,12 +16,52 @@ from typing import Any
 
 import psycopg
 import pytest
-from projects import Project, ask, free_port, postgres_database, wait_until
+from projects import INSIDE, Project, ask, free_port, postgres_database, project_at, wait_until
 from rendering import LATER, Renderer
 from sqlalchemy import make_url
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 CLIENTS, ROUNDS = 4, 6
+UNITS = 10_000
+
+# Written for async sessions; without these two words it is for sync ones. Prints what was wrong,
+# and how many units there were.
+HAMMER = """
+import itertools, sys
+from uuid import UUID
+from sqlalchemy import text
+from shop.db.engine import Database
+from shop.db.runtime import run
+from shop.features.items import service
+from shop.features.items.models import Item
+from shop.features.unit_of_work import UnitOfWork
+from shop.settings import Settings
+from tests.at_once import at_once
+
+UNITS, TASKS = int(sys.argv[1]), 8
+numbers, wrong = itertools.count(), []
+
+async def main(database):
+    async def work():
+        while (number := next(numbers)) < UNITS // 5:
+            uow, name = UnitOfWork(database), f"Lamp {number}"
+            item = await service.create_item(uow, Item(name=name))
+            row = await service.read_item(uow, item.id)
+            changed = await service.change_item(uow, item.id, {"description": name})
+            async with uow.read_only():
+                same = (await uow.execute(text("SELECT :n + 0"), {"n": number})).scalar_one()
+                found = await uow.items.count(Item.name == name)
+            page = await service.list_items(uow, after=None, limit=1 + number % 3)
+            if (row.name, changed.description, same, found) != (name, name, number, 1):
+                wrong.append(name)
+            if len(page.items) > 1 + number % 3:
+                wrong.append(page)
+    await at_once(work, TASKS)
+    await database.dispose()
+
+run(main, Database(Settings()))
+print(len(wrong), UNITS)
+"""
 
 CONFIGURATION = """
 [databases]
@@ -109,6 +149,48 @@ def test_every_unit_gets_its_own_answer_through_pgbouncer(
             ).fetchall()
     assert names == sorted((f"{n} {r} changed",) for n in numbers for r in range(ROUNDS))
     assert len(lent) <= 3
+
+
+@LATER
+@pytest.mark.parametrize("sessions", ["async", "sync"])
+def test_many_units_of_all_kinds_go_right_through_pgbouncer(
+    renderer: Renderer, tmp_path: Path, postgres_url: str, pooler_url: str, sessions: str
+) -> None:
+    answers = {"package_name": "shop", "sessions": sessions}
+    with postgres_database(postgres_url) as url:
+        project = project_at(renderer, tmp_path, url, answers)
+        shutil.copy(INSIDE / f"at_once_{sessions}.py", project.folder / "tests" / "at_once.py")
+        pooled = {
+            "DATABASE_URL": f"{pooler_url}/{url.rpartition('/')[2]}",
+            "DATABASE_POOLER": "pgbouncer",
+            "DATABASE_DIRECT_URL": url,
+        }
+        project.run("shop", "migrate", **pooled)
+        script = HAMMER
+        if sessions == "sync":
+            script = script.replace("async ", "").replace("await ", "")
+
+        assert project.run_code(script, str(UNITS), **pooled).split() == ["0", str(UNITS)]
+
+
+def test_migrations_go_past_the_pooler(
+    renderer: Renderer, postgres_url: str, pooler_url: str
+) -> None:
+    answers = {"package_name": "shop", "sessions": "sync"}
+    with postgres_database(postgres_url) as url, postgres_database(postgres_url) as nowhere:
+        # What the service reaches through the pooler is another database, so that both can be told.
+        pooled = {
+            "DATABASE_URL": f"{pooler_url}/{nowhere.rpartition('/')[2]}",
+            "DATABASE_POOLER": "pgbouncer",
+        }
+        project = Project(renderer.render(answers), answers, url, pooled)
+        project.run("shop", "migrate", DATABASE_DIRECT_URL=url)
+        with psycopg.connect(url) as direct, psycopg.connect(nowhere) as other:
+            found = "SELECT to_regclass('items')"
+            assert direct.execute(found).fetchone() == ("items",)
+            assert other.execute(found).fetchone() == (None,)
+        done = project.try_run("shop", "migrate", DATABASE_DIRECT_URL="sqlite:///x.db")
+        assert done.stderr.strip() == "DATABASE_DIRECT_URL: is not the URL of a PostgreSQL server"
 
 
 def use_items(address: str, number: int) -> int:

@@ -68,6 +68,8 @@ INDEXES = text("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDE
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 # Most children come long before their parents, and most parents before their children.
 IDS = [UUID(int=number + 1) for number in range(2500)]
+# More than a float has.
+DIGITS = 123456789012345678
 DATA: list[Any] = [None, {"b": 1, "a": [1e22, 1e16, 0.1, -1, None, "\u00fc"]}, [], {}, 0]
 ROWS: dict[Table, list[dict[str, Any]]] = {
     things: [
@@ -75,7 +77,9 @@ ROWS: dict[Table, list[dict[str, Any]]] = {
             "id": id,
             "name": f"thing \u00fc\U0001f600 {number} .",
             "amount": number - 3,
-            "price": None if number % 5 == 0 else Decimal(number - 9).scaleb(-4),
+            "price": None
+            if number % 5 == 0
+            else Decimal((DIGITS + number) * (-1) ** number).scaleb(-4),
             "seen_at": None if number % 3 == 0 else NOON - timedelta(microseconds=number),
             "colour": [None, Colour.RED, Colour.DEEP_BLUE][number % 3],
             "data": DATA[number % 5],

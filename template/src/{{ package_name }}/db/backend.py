@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A connection, a table, the names of its columns, and batches of rows.
 Copy = Callable[[Any, Table, Sequence[str], Any], Any]
+# A connection without a transaction, and the number of the lock; it does not wait.
+TakeLock = Callable[[Connection, int], bool]
 CompareDefaults = bool | Callable[..., bool]
 
 
@@ -85,6 +87,9 @@ class Language(Protocol):
     COMPARE_DEFAULTS: CompareDefaults
     """How Alembic is to compare the defaults of columns with those of the models."""
 
+    TAKE_LOCK: TakeLock | None
+    """What tries to take a lock that lasts as long as a connection; None if none is needed."""
+
     CLIENTS: Sequence[str]
     """The programs that people type statements into, the best first."""
 
@@ -102,9 +107,6 @@ class Language(Protocol):
 
     def room(self, settings: DatabaseSettings) -> str | None:
         """Return a query for how many connections there may be; None if that has no limit here."""
-
-    def try_lock(self, key: int) -> str | None:
-        """Return a query for a lock of this session, not waiting; None if none is needed."""
 
     def upsert(
         self, model: type[Any], key: Sequence[QueryableAttribute[Any]], changes: Mapping[str, Any]

@@ -199,13 +199,13 @@ def _lock(engine: Engine) -> Iterator[None]:
     Polled on a connection without a transaction: one that waits inside a transaction would
     deadlock with CREATE INDEX CONCURRENTLY.
     """
-    lock = LANGUAGES[engine.dialect.name].try_lock(LOCK_KEY)
-    if lock is None:
+    take_lock = LANGUAGES[engine.dialect.name].TAKE_LOCK
+    if take_lock is None:
         yield
         return
     deadline = time.monotonic() + LOCK_WAIT
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not connection.scalar(text(lock)):
+        while not take_lock(connection, LOCK_KEY):
             if time.monotonic() > deadline:
                 raise CommandError("Another process has been migrating for ten minutes.")
             time.sleep(0.1)

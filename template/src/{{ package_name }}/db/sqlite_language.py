@@ -12,7 +12,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Insert, Select, Table, Uu
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import QueryableAttribute
 
-from .backend import Carried, CompareDefaults
+from .backend import Carried, CompareDefaults, TakeLock
 from .errors import (
     BEHIND,
     EXISTS,
@@ -38,6 +38,7 @@ CARRIED: Mapping[type[Any], Carried] = {
     Uuid: Carried(),
 }
 COMPARE_DEFAULTS: CompareDefaults = True
+TAKE_LOCK: TakeLock | None = None
 CLIENTS: Sequence[str] = ("sqlite3",)
 FAILED = "The migrations were undone, those before the one that failed too."
 
@@ -87,10 +88,6 @@ def code_of(error: BaseException) -> int | str | None:
 
 def room(settings: DatabaseSettings) -> None:
     """Return None: a file takes any number of connections."""
-
-
-def try_lock(key: int) -> None:
-    """Need no lock: a transaction that may write is the only one."""
 
 
 def upsert(

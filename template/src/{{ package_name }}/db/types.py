@@ -42,6 +42,8 @@ class _SqliteUtcDateTime(sqlite.DATETIME):
         return lambda value: None if value is None else datetime.fromisoformat(value)
 
 
+# The databases that keep a time zone.
+_WITH_ZONES = {"postgresql", "cockroachdb"}
 _SQLITE_UTC: TypeEngine[Any] = _SqliteUtcDateTime()  # type: ignore[no-untyped-call]
 
 
@@ -71,7 +73,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         except OverflowError:
             raise InvalidValueError("In UTC, a datetime lies outside the calendar.") from None
         # The others would not keep the zone.
-        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+        return utc if dialect.name in _WITH_ZONES else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -81,7 +81,7 @@ class Answer:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], (_NAME, self.request_id.encode())]
+            message["headers"].append((_NAME, self.request_id.encode()))
             if self.status >= 400 and _value_of(message, b"content-type") == problems.MEDIA_TYPE:
                 # Its length is known with its body.
                 self._problem = message

@@ -9,6 +9,15 @@ from .postgres_settings import PostgresSettings as BackendSettings
 
 __all__ = ["ALIASES", "CONNECTORS", "LANGUAGES", "BackendSettings", "read_url"]
 
-ALIASES = {"postgres": "postgresql"}
-CONNECTORS: dict[str, Connector] = {"sqlite": sqlite, "postgresql": postgres}
-LANGUAGES: dict[str, Language] = {"sqlite": sqlite_language, "postgresql": postgres_language}
+# YugabyteDB speaks PostgreSQL's dialect, CockroachDB one of its own.
+ALIASES = {"postgres": "postgresql", "yugabytedb": "postgresql"}
+CONNECTORS: dict[str, Connector] = {
+    "sqlite": sqlite,
+    "postgresql": postgres,
+    "cockroachdb": postgres,
+}
+LANGUAGES: dict[str, Language] = {
+    "sqlite": sqlite_language,
+    "postgresql": postgres_language,
+    "cockroachdb": postgres_language,
+}

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_hosts import REACHED, Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -24,15 +24,17 @@ RECYCLE = -1
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
     """Return the arguments of asyncpg.connect."""
+    direct = settings.direct_url if for_migrations else None
     args = {
         "timeout": settings.database_connect_timeout,
         "command_timeout": None if for_migrations else settings.deadline,
-        "hosts": Hosts(settings.url),
+        "hosts": Hosts(direct or settings.url),
+        **arguments_of(direct, DRIVER),
         "server_settings": settings.session(
             settings.database_lock_timeout, for_migrations=for_migrations
         ),
     }
-    if settings.database_pooler is Pooler.NONE:
+    if settings.database_pooler is Pooler.NONE or direct is not None:
         return args
     # What one transaction prepares, the next one may not find: its session is another.
     return {**args, "statement_cache_size": 0, "prepared_statement_cache_size": 0}

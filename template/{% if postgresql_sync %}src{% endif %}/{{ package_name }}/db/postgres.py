@@ -15,7 +15,7 @@ from sqlalchemy import Dialect, Engine, Table, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
-from .postgres_hosts import REACHED, Hosts, most_telling
+from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
@@ -54,12 +54,14 @@ class Connection(psycopg.Connection[Any]):
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
     """Return the arguments of `connect`."""
     session = settings.session(settings.database_lock_timeout, for_migrations=for_migrations)
+    direct = settings.direct_url if for_migrations else None
     args = {
         "connect_timeout": settings.database_connect_timeout,
         "deadline": None if for_migrations else settings.deadline,
-        "hosts": Hosts(settings.url),
+        "hosts": Hosts(direct or settings.url),
+        **arguments_of(direct, DRIVER),
     }
-    if settings.database_pooler is Pooler.NONE:
+    if settings.database_pooler is Pooler.NONE or direct is not None:
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
         return {**args, "options": options}
     # What one transaction prepares, the next one may not find: its session is another.

@@ -78,10 +78,9 @@ class EngineMetrics:
         outcomes = (COMMITTED, READ, ROLLED_BACK, FAILED)
         self._units = {outcome: UNIT.labels(role, outcome) for outcome in outcomes}
         POOL_SIZE.labels(role).inc(self._size)
-        self._time_waiting(engine)
+        self._watch_waiting(engine)
         event.listen(engine, "connect", lambda *_: self._count_open(1))
         event.listen(engine, "close", lambda *_: self._count_open(-1))
-        event.listen(engine, "checkout", self._take)
         event.listen(engine, "checkin", self._give_back)
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "commit", self._commit)
@@ -90,20 +89,24 @@ class EngineMetrics:
         # Before those that give the error another meaning, because the last of them ends the round.
         event.listen(engine, "handle_error", self._fail, insert=True)
 
-    def _time_waiting(self, engine: Engine) -> None:
+    def _watch_waiting(self, engine: Engine) -> None:
         """Time each call for a connection: no event tells when somebody begins to wait."""
         connect = engine.raw_connection
 
         def raw_connection() -> PoolProxiedConnection:
             began = perf_counter()
             try:
-                return connect()
+                taken = connect()
             except Exception as error:
                 reason = "busy" if isinstance(error, exc.TimeoutError) else "unreachable"
                 FAILURES.labels(self._role, reason).inc()
                 raise
             finally:
-                self._wait.observe(perf_counter() - began)
+                now = perf_counter()
+                self._wait.observe(now - began)
+            taken.info[_TAKEN] = now
+            self._checked_out.inc()
+            return taken
 
         engine.raw_connection = raw_connection  # type: ignore[method-assign]
 
@@ -113,10 +116,6 @@ class EngineMetrics:
             difference = max(0, self._open - self._size) - max(0, before - self._size)
         if difference:
             self._overflow.inc(difference)
-
-    def _take(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        record.info[_TAKEN] = perf_counter()
-        self._checked_out.inc()
 
     def _give_back(self, connection: Any, record: ConnectionPoolEntry) -> None:
         # One that did not answer when it was to be taken comes back too.

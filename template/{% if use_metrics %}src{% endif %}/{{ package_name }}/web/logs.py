@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
-from .request_id import FIELD
+from .request_id import FIELD, current
 
 FIELDS = ("method", "path", "status", "seconds", FIELD)
 REQUESTS = f"{__package__.partition('.')[0]}.requests"
@@ -58,12 +58,19 @@ def make_formatter() -> logging.Formatter:
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
+            _add_request_id,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
         ],
     )
+
+
+def _add_request_id(logger: Any, method: str, event: EventDict) -> EventDict:
+    if request_id := current.get():
+        event[FIELD] = request_id
+    return event
 
 
 def make_request_formatter() -> logging.Formatter:

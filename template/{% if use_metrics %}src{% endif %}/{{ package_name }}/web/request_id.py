@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from contextvars import ContextVar
 
 HEADER = "X-Request-ID"
 FIELD = "request_id"
+
+# Of the request that this task or thread serves.
+current: ContextVar[str | None] = ContextVar(FIELD, default=None)
 
 _FIT = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 
@@ -19,6 +21,5 @@ def begin_request(given: str | None) -> str:
     All that is logged from now on, in this task or thread, has it too.
     """
     chosen = given if given is not None and _FIT.fullmatch(given) else os.urandom(16).hex()
-    clear_contextvars()
-    bind_contextvars(**{FIELD: chosen})
+    current.set(chosen)
     return chosen

@@ -16,11 +16,12 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import QueryableAttribute
 
-from .backend import Carried, CompareDefaults
+from .backend import Carried, CompareDefaults, TakeLock
 from .errors import (
     BEHIND,
     EXISTS,
@@ -42,12 +43,20 @@ from .types import UtcDateTime
 if TYPE_CHECKING:
     from .settings import DatabaseSettings
 
+
+def take_lock(connection: Connection, key: int) -> bool:
+    """Try to take a lock of this session; the server's databases share them."""
+    lock = f"SELECT GET_LOCK(CONCAT('{key} ', MD5(DATABASE())), 0)"
+    return bool(connection.scalar(text(lock)))
+
+
 # Switching to autocommit and back would take more round trips than it saves.
 READING: dict[str, Any] = {}
 SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 BEFORE_LOADING: Sequence[str] = ("SET SESSION foreign_key_checks = 0",)
 CARRIED: Mapping[type[Any], Carried] = {UtcDateTime: Carried(), Uuid: Carried()}
 COMPARE_DEFAULTS: CompareDefaults = defaults_differ
+TAKE_LOCK: TakeLock | None = take_lock
 CLIENTS: Sequence[str] = ("mariadb", "mysql")
 FAILED = (
     "MySQL cannot take back what alters the schema. What it did before is still there: "
@@ -112,11 +121,6 @@ def room(settings: DatabaseSettings) -> str:
         "SELECT LEAST(@@max_connections,"
         " COALESCE(NULLIF(@@max_user_connections, 0), @@max_connections))"
     )
-
-
-def try_lock(key: int) -> str:
-    """Return a query for a lock of this session, not waiting; the server's databases share it."""
-    return f"SELECT GET_LOCK(CONCAT('{key} ', MD5(DATABASE())), 0)"
 
 
 def upsert(

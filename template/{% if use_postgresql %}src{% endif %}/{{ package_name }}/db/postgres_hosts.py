@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from sqlalchemy import URL
@@ -19,6 +20,7 @@ TARGETS = {"any", "primary", "standby", "prefer-standby", "read-only", "read-wri
 
 # Between the scheme and the path: what make_url takes for one host with a strange port.
 _AUTHORITY = re.compile(r"(postgres[^:/]*://)((?:[^/?]*@)?)([^/?@]*,[^/?@]*)((?:[/?].*)?)")
+_COCKROACH = "sqlalchemy_cockroachdb"
 _HOST = re.compile(r"([\w.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
 
@@ -30,6 +32,8 @@ def read_url(text: str) -> URL:
     """
     authority = _AUTHORITY.fullmatch(text)
     url = read_any_url("".join(authority.group(1, 2, 4)) if authority else text)
+    if url.drivername.startswith("cockroachdb") and find_spec(_COCKROACH) is None:
+        raise ValueError("names CockroachDB: its dialect is missing, add sqlalchemy-cockroachdb")
     if not url.drivername.startswith("postgres"):
         return url
     named = [authority[3]] if authority else []
@@ -53,6 +57,14 @@ def _with_port(host: str, port: str) -> str:
     if parts is None or not port.isdecimal():
         raise ValueError("names several servers, and one of them not as host or host:port")
     return f"{parts[1]}:{parts[2] or port}"
+
+
+def arguments_of(url: URL | None, driver: str) -> dict[str, Any]:
+    """Return what the driver's `connect` is given for a URL, if there is one."""
+    if url is None:
+        return {}
+    url = url.set(drivername=f"postgresql+{driver}")
+    return dict(url.get_dialect()().create_connect_args(url)[1])
 
 
 class Hosts:

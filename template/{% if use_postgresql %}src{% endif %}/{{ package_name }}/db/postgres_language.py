@@ -28,7 +28,7 @@ from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 from uuid_utils import UUID
 
-from .backend import Carried, CompareDefaults
+from .backend import Carried, CompareDefaults, TakeLock
 from .errors import (
     BEHIND,
     EXISTS,
@@ -45,6 +45,7 @@ from .errors import (
     UnreachableError,
 )
 from .postgres_hosts import REACHED
+from .postgres_lock import take_lock
 from .postgres_settings import Pooler
 from .types import ExactDecimal, UtcDateTime
 
@@ -72,6 +73,7 @@ CARRIED: Mapping[type[Any], Carried] = {
     ),
 }
 COMPARE_DEFAULTS: CompareDefaults = True
+TAKE_LOCK: TakeLock | None = take_lock
 CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
 
@@ -173,11 +175,6 @@ def replace_useless(engine: Engine) -> None:
 def room(settings: DatabaseSettings) -> str | None:
     """Return a query for how many connections there may be; a pooler has limits of its own."""
     return _ROOM if settings.database_pooler is Pooler.NONE else None
-
-
-def try_lock(key: int) -> str:
-    """Return a query for a lock of this session, not waiting."""
-    return f"SELECT pg_try_advisory_lock({key})"
 
 
 def upsert(
