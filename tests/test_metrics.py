@@ -112,6 +112,47 @@ create_app()
 print(is_tracing(), loaded())
 """
 
+# A route that fails, asked by each framework's own client.
+BUG = {
+    "fastapi": """
+import asyncio, httpx2
+from shop.web.app import create_app
+
+app = create_app()
+
+@app.get("/bug/{number}")
+def bug(number: int):
+    raise RuntimeError("it went wrong")
+
+async def main():
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.get("/bug/1", headers={"X-Request-ID": "mine"})
+    print(answer.status_code, answer.headers["x-request-id"], answer.json()["request_id"])
+
+asyncio.run(main())
+""",
+    "flask": """
+from shop.web.app import create_app
+
+app = create_app()
+
+@app.get("/bug/<int:number>")
+def bug(number):
+    raise RuntimeError("it went wrong")
+
+answer = app.test_client().get("/bug/1", headers={"X-Request-ID": "mine"})
+print(answer.status_code, answer.headers["x-request-id"], answer.json["request_id"])
+""",
+}
+COUNTED = """
+from prometheus_client import REGISTRY
+for metric in REGISTRY.collect():
+    for sample in metric.samples:
+        if sample.name == "http_request_duration_seconds_count":
+            print(*sample.labels.values(), sample.value)
+"""
+
 
 @pytest.fixture
 def project(renderer: Renderer, postgres_url: str, layer: str, web: str) -> Iterator[Project]:
@@ -358,11 +399,33 @@ def test_the_dashboard_shows_every_metric_and_no_other(renderer: Renderer, tmp_p
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
     named = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard))) - {"__rate_interval"}
     assert named == variables
-    readme = (project.folder / "README.md").read_text()
-    for name, (kind, labels) in known.items():
-        full = name + ("_total" if kind == "counter" else "")
-        (row,) = [line for line in readme.splitlines() if f"`{full}`" in line]
-        assert {*re.findall(r"`(\w+)`", row.split("|")[2])} == labels, full
+    for document, column in [
+        (project.folder / "README.md", 2),
+        (ROOT / "docs" / "operations.md", 3),
+    ]:
+        rows = [line.split("|") for line in document.read_text().splitlines() if line[:1] == "|"]
+        for name, (kind, labels) in known.items():
+            full = name + ("_total" if kind == "counter" else "")
+            (row,) = [row for row in rows if f"`{full}`" in row[1]]
+            assert {*re.findall(r"`(\w+)`", row[column])} == labels, full
+            assert column == 2 or row[2].strip() == kind
+
+
+@pytest.mark.parametrize(
+    ("layer", "web"), [("async", "fastapi"), pytest.param("sync", "flask", marks=LATER)]
+)
+def test_a_request_that_nobody_foresaw_has_an_id_too(
+    renderer: Renderer, tmp_path: Path, layer: str, web: str
+) -> None:
+    answers = ANSWERS | answers_of(layer) | {"web": web}
+    project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
+    route = {"fastapi": "/bug/{number}", "flask": "/bug/<int:number>"}[web]
+
+    told = project.run_code(BUG[web] + COUNTED).splitlines()
+
+    assert "500 mine mine" in told
+    assert f"GET {route} 500 1.0" in told
+    assert any("GET /bug/1 500" in line for line in told)
 
 
 # The files that projects without metrics have in another form.
