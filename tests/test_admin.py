@@ -111,6 +111,11 @@ def test_the_page_is_guarded_whatever_is_sent(renderer: Renderer, postgres_url: 
             assert "A value that must be unique is taken" in taken.text
             assert "asyncpg" not in taken.text
 
+            orphan = client.post("item/create", {"name": "x", "owner_id": f"{9:032x}"})
+            assert orphan.status == 400
+            assert "A row that must exist does not" in orphan.text
+            assert "asyncpg" not in orphan.text
+
             other = Client(address)
             statuses = [other.get_in("a guess") for _ in range(11)]
             assert statuses == [400] * 10 + [429]

@@ -72,4 +72,4 @@ def test_few_files_are_rendered_and_the_rest_copied(
     monkeypatch.setattr(Worker, "_render_file", note)
     renderer.copy({"package_name": "shop"}, tmp_path / "project")
     assert len(rendered) > 90
-    assert sum(source.suffix == ".jinja" for source in rendered) <= 48
+    assert sum(source.suffix == ".jinja" for source in rendered) <= 58

@@ -53,7 +53,7 @@ def test_each_command_and_all_that_it_takes_is_explained(renderer: Renderer) -> 
 
     said = project.run_code(EVERY_HELP)
 
-    assert said.splitlines() == [f"{name} True []" for name in COMMANDS]
+    assert said.splitlines() == [f"{name} True []" for name in COMMANDS.split()]
 
 
 def test_the_command_line_starts_quickly(renderer: Renderer) -> None:
@@ -159,6 +159,7 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))
     op.create_index("ix_more", "more", ["id"])
+    op.add_column("more", sa.Column("size", sa.Integer(), nullable=False))
     op.add_column("items", sa.Column("size", sa.Integer(), nullable=False))
     op.add_column("items", sa.Column("weight", sa.Integer(), nullable=False, server_default="0"))
     with op.batch_alter_table("items") as batch_op:

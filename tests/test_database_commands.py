@@ -233,6 +233,12 @@ def test_the_database_shell_reaches_the_database(
             | {"PGSSLMODE=require"},
         ),
         (
+            "postgresql://ann:s3cret@/shop?host=a.example:5433&host=b.example:5434",
+            "psql",
+            "PGPASSWORD",
+            {"PGHOST=a.example,b.example", "PGPORT=5433,5434", "PGUSER=ann", "PGDATABASE=shop"},
+        ),
+        (
             "mysql://ann:s3cret@db.example:3307/shop",
             "mysql",
             "MYSQL_PWD",

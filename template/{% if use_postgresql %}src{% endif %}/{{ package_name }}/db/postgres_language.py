@@ -132,8 +132,12 @@ def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
         "user": url.username,
         "password": url.password,
         "database": url.database,
-        **{name: values[-1] for name, values in url.normalized_query.items()},
+        **{name: ",".join(values) for name, values in url.normalized_query.items()},
     }
+    if hosts := [one.partition(":") for one in url.normalized_query.get("host", ())]:
+        # Several servers, each with its port; or the folder of a socket.
+        told["host"] = ",".join(host for host, _, _ in hosts)
+        told["port"] = ",".join(port for _, _, port in hosts)
     if "ssl" in told:
         told["sslmode"] = told.pop("ssl")
     return [], {f"PG{name.upper()}": str(value) for name, value in told.items() if value}
