@@ -16,7 +16,7 @@ import pytest
 from browser import browser, fill, find, log_in, save
 from projects import Project, ask, postgres_database
 from pwdlib import PasswordHash
-from rendering import EVERYTHING, SESSIONS, Renderer
+from rendering import EVERYTHING, LATER, SESSIONS, Renderer
 from selenium.webdriver.support.select import Select
 
 ADMIN: dict[str, Any] = EVERYTHING | {"extras": ["admin"]}
