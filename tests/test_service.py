@@ -33,7 +33,7 @@ from rendering import (
     name_of,
 )
 
-# All choices of three answers; at once only what is furthest from those of INSTALLED.
+# All choices of two answers; at once only what is furthest from those of INSTALLED.
 FURTHEST: dict[str, Any] = {
     "package_name": "shop",
     "database": "sqlite",
@@ -42,10 +42,19 @@ FURTHEST: dict[str, Any] = {
     "web": "flask",
     "examples": ["accounts"],
 }
+# What an extra adds to the service, all at once.
+EXTRAS: dict[str, Any] = {
+    "package_name": "shop",
+    "database": "postgresql",
+    "sessions": "async",
+    "runtime": "sqlalchemy",
+    "web": "fastapi",
+    "examples": ["accounts", "tasks"],
+    "extras": ["metrics", "admin", "replicas"],
+}
+REST = [EXTRAS, *covering(2, [*INSTALLED, FURTHEST, EXTRAS])]
 SOME = pytest.mark.parametrize(
-    "answers",
-    [FURTHEST, *(pytest.param(one, marks=LATER) for one in covering(3, [*INSTALLED, FURTHEST]))],
-    ids=name_of,
+    "answers", [FURTHEST, *(pytest.param(one, marks=LATER) for one in REST)], ids=name_of
 )
 BASE: dict[str, Any] = {
     "package_name": "shop",
