@@ -12,10 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from browser import browser, fill, find, log_in, save
 from projects import Project, ask, postgres_database
 from pwdlib import PasswordHash
-from rendering import EVERYTHING, SESSIONS, Renderer
+from rendering import EVERYTHING, LATER, SESSIONS, Renderer
 from selenium.webdriver.support.select import Select
 
 ADMIN: dict[str, Any] = EVERYTHING | {"extras": ["admin"]}
@@ -124,7 +125,8 @@ def test_the_page_is_guarded_whatever_is_sent(renderer: Renderer, postgres_url: 
             assert other.get_in(PASSWORD) == 429
 
 
-@SESSIONS
+@LATER
+@pytest.mark.parametrize("sessions", ["async", "sync"])
 def test_saving_a_form_changes_no_value_that_was_left_alone(
     renderer: Renderer, tmp_path: Path, sessions: str
 ) -> None:

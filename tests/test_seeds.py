@@ -120,7 +120,7 @@ def test_there_is_one_migration_named_by_its_date(renderer: Renderer, name: str)
 def test_only_the_settings_name_a_database(renderer: Renderer, name: str) -> None:
     project = renderer.render(named_answers(name))
     package = project / "src" / named_answers(name)["package_name"]
-    settings = {package / "settings.py", package / "db" / "settings.py"}
+    settings = {package / "settings.py", package / "db" / "settings.py", package / "db" / "url.py"}
     files = {*package.rglob("*.py"), *project.glob("migrations/**/*"), project / "pyproject.toml"}
 
     naming = {path for path in files if path.is_file() and re.search(r"[a-z]://", path.read_text())}
@@ -240,11 +240,13 @@ def test_reviewpoint_has_the_documented_tables(renderer: Renderer, tmp_path: Pat
 
 
 def test_reviewpoint_never_waits_for_the_database(renderer: Renderer) -> None:
-    waiting = {"create_engine", "Session", "sessionmaker", "scoped_session"}
+    waiting = {"create_engine", "sessionmaker", "scoped_session"}
     for path in (renderer.render(named_answers("reviewpoint")) / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
                 assert not waiting & {alias.name for alias in node.names}, path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "Session", path
 
 
 def test_a_migration_can_change_rows(renderer: Renderer, tmp_path: Path) -> None:

@@ -111,5 +111,5 @@ async def _begin(uow: UnitOfWork, name: str, *, again: bool) -> None:
 
 
 def _create_table(connection: Connection) -> None:
-    PROGRESS.metadata.create_all(connection)
+    PROGRESS.create(connection, checkfirst=True)
     connection.commit()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]
 
 SQLITE_DRIVER = "aiosqlite"
 # For a cursor that does not hold all its rows.
