@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable
 from time import perf_counter
 
 from fastapi import APIRouter, FastAPI, Response
@@ -77,21 +78,27 @@ class Answer:
         self._send = send
         self._problem: Message | None = None
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"].append((_NAME, self.request_id.encode()))
             if self.status >= 400 and _value_of(message, b"content-type") == problems.MEDIA_TYPE:
-                # Its length is known with its body.
-                self._problem = message
-                return
+                return self._keep(message)
         elif self._problem is not None:
-            start, self._problem = self._problem, None
-            body = json.loads(message["body"]) | {FIELD: self.request_id}
-            message["body"] = json.dumps(body).encode()
-            MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
-            await self._send(start)
+            return self._send_problem(self._problem, message)
+        return self._send(message)
+
+    async def _keep(self, start: Message) -> None:
+        # Its length is known with its body.
+        self._problem = start
+
+    async def _send_problem(self, start: Message, message: Message) -> None:
+        self._problem = None
+        body = json.loads(message["body"]) | {FIELD: self.request_id}
+        message["body"] = json.dumps(body).encode()
+        MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
+        await self._send(start)
         await self._send(message)
 
 

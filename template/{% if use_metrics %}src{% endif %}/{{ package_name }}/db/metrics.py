@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePoo
 from tenacity import RetryCallState
 
 from . import retry
+from .measures import measured
 from .reading import READ_ONLY
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -71,12 +72,13 @@ class EngineMetrics:
         self._open = 0
         self._lock = Lock()
         self._role = role
-        self._checked_out = CHECKED_OUT.labels(role)
+        checked_out = CHECKED_OUT.labels(role)
+        self._take, self._give = checked_out.inc, checked_out.dec
         self._overflow = OVERFLOW.labels(role)
-        self._wait = WAIT.labels(role)
-        self._query = QUERY.labels(role)
+        self._wait = WAIT.labels(role).observe
+        self._query = QUERY.labels(role).observe
         outcomes = (COMMITTED, READ, ROLLED_BACK, FAILED)
-        self._units = {outcome: UNIT.labels(role, outcome) for outcome in outcomes}
+        self._units = {outcome: UNIT.labels(role, outcome).observe for outcome in outcomes}
         POOL_SIZE.labels(role).inc(self._size)
         self._watch_waiting(engine)
         event.listen(engine, "connect", lambda *_: self._count_open(1))
@@ -103,9 +105,9 @@ class EngineMetrics:
                 raise
             finally:
                 now = perf_counter()
-                self._wait.observe(now - began)
+                measured(self._wait, now - began)
             taken.info[_TAKEN] = now
-            self._checked_out.inc()
+            measured(self._take, 1)
             return taken
 
         engine.raw_connection = raw_connection  # type: ignore[method-assign]
@@ -122,10 +124,10 @@ class EngineMetrics:
         taken = record.info.pop(_TAKEN, None)
         if taken is None:
             return
-        self._checked_out.dec()
+        measured(self._give, 1)
         outcome = record.info.pop(_OUTCOME, None)
         if outcome is not None:
-            self._units[outcome].observe(perf_counter() - taken)
+            measured(self._units[outcome], perf_counter() - taken)
 
     def _begin(self, connection: Connection) -> None:
         reads = READ_ONLY in connection.get_execution_options()
@@ -142,12 +144,12 @@ class EngineMetrics:
     def _receive(
         self, connection: Any, cursor: Any, statement: Any, values: Any, context: Any, many: Any
     ) -> None:
-        self._query.observe(perf_counter() - context.metrics_sent)
+        measured(self._query, perf_counter() - context.metrics_sent)
 
     def _fail(self, context: ExceptionContext) -> None:
         sent = getattr(context.execution_context, "metrics_sent", None)
         if sent is not None:
-            self._query.observe(perf_counter() - sent)
+            measured(self._query, perf_counter() - sent)
         connection = context.connection
         if connection is not None and not connection.closed and not connection.invalidated:
             connection.info[_OUTCOME] = FAILED

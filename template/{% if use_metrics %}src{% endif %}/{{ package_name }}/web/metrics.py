@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -16,12 +17,11 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from ..db.measures import FOLDER, measured
 from ..db.metrics import SECONDS
 
 PATH = "/metrics"
 MEDIA_TYPE = CONTENT_TYPE_LATEST
-# The library reads it when it is imported, and keeps its numbers in that folder.
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 REQUEST = Histogram(
     "http_request_duration_seconds",
@@ -31,12 +31,17 @@ REQUEST = Histogram(
 )
 
 METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-_series = cache(REQUEST.labels)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> Callable[[float], None]:
+    return REQUEST.labels(method, route, status).observe
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """Count an answer; a client can make up methods and paths, but no more series by them."""
-    _series(method if method in METHODS else "other", route or "none", status).observe(seconds)
+    series = _series(method if method in METHODS else "other", route or "none", status)
+    measured(series, seconds)
 
 
 def exposition() -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from contextvars import ContextVar
 
@@ -20,6 +20,7 @@ def begin_request(given: str | None) -> str:
 
     All that is logged from now on, in this task or thread, has it too.
     """
-    chosen = given if given is not None and _FIT.fullmatch(given) else os.urandom(16).hex()
+    is_fit = given is not None and _FIT.fullmatch(given)
+    chosen = given if is_fit and given else f"{random.getrandbits(128):032x}"
     current.set(chosen)
     return chosen
