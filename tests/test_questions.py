@@ -142,7 +142,7 @@ def test_the_prompt_gives_the_reason_beside_the_choice(
         return answers
 
     monkeypatch.setattr("copier._main.unsafe_prompt", answer_with_the_default)
-    free = {"sessions": "sync", "database": "sqlite"}
+    free = {"sessions": "sync", "database": "postgresql" if choice == "replicas" else "sqlite"}
     for given in (free, free | before):
         copier.run_copy(str(renderer.template), tmp_path, data=given, quiet=True, pretend=True)
         assert bool(reasons[question][choice]) == (given != free)

@@ -34,7 +34,7 @@ async def test_seventy_thousand_rows_and_ids(thing_uow: ThingUnitOfWork) -> None
 async def test_nothing_asked_for_is_nothing_asked(thing_uow: ThingUnitOfWork) -> None:
     statements: list[str] = []
     event.listen(
-        thing_uow._database.engine.sync_engine,
+        thing_uow.database.engine.sync_engine,
         "before_cursor_execute",
         lambda *args: statements.append(args[2]),
     )
