@@ -25,7 +25,7 @@ HAND_WRITTEN = {
 
 ORM_NAMES = ["Session", "SessionTransaction"]
 CORE_NAMES = ["Connection", "Engine", "Result", "ScalarResult", "Transaction"]
-OTHER_NAMES = ["Client", "ExitStack", "Iterable", "Iterator"]
+OTHER_NAMES = ["Client", "ExitStack", "Iterable", "Iterator", "Retrying"]
 RENAMES = {f"Async{name}": name for name in [*ORM_NAMES, *CORE_NAMES, *OTHER_NAMES]}
 RENAMES |= {f"__a{name}__": f"__{name}__" for name in ["enter", "exit", "iter", "next"]}
 RENAMES |= {

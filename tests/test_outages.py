@@ -290,7 +290,7 @@ def test_a_client_that_leaves_keeps_no_connection(project: Project, server: Frag
 
 
 @LAYERS
-def test_after_a_column_was_changed_the_second_try_succeeds(
+def test_a_column_that_was_changed_fails_no_request(
     project: Project, server: FragileServer, layer: str
 ) -> None:
     with project.serve(DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="0") as address:
@@ -299,8 +299,6 @@ def test_after_a_column_was_changed_the_second_try_succeeds(
         assert reads == [(200, item)] * 8
         with psycopg.connect(project.url) as connection:
             connection.execute("ALTER TABLE items ALTER COLUMN name TYPE text")
-        status, problem = ask(f"{address}/items/{item['id']}")
-        assert (status, problem["detail"]) == (503, "The schema has just changed; try again.")
         assert ask(f"{address}/items/{item['id']}") == (200, item)
 
 

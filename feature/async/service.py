@@ -20,12 +20,14 @@ async def create_thing(uow: UnitOfWork, thing: Thing) -> Thing:
     return thing
 
 
+@repeated
 async def read_thing(uow: UnitOfWork, thing_id: UUID) -> Row:
     """Return one thing; raises NotFoundError."""
     async with uow.read_only():
         return await uow.things.read_one(thing_id)
 
 
+@repeated
 async def list_things(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of things, oldest first; raises InvalidCursorError."""
     async with uow.read_only():

@@ -20,12 +20,14 @@ def create_thing(uow: UnitOfWork, thing: Thing) -> Thing:
     return thing
 
 
+@repeated
 def read_thing(uow: UnitOfWork, thing_id: UUID) -> Row:
     """Return one thing; raises NotFoundError."""
     with uow.read_only():
         return uow.things.read_one(thing_id)
 
 
+@repeated
 def list_things(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of things, oldest first; raises InvalidCursorError."""
     with uow.read_only():

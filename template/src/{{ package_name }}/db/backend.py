@@ -25,12 +25,19 @@ CompareDefaults = bool | Callable[..., bool]
 class Carried(NamedTuple):
     """How values of a type move: in a form that all databases share and most need not make.
 
-    That of an id is its 32 hexadecimal digits, that of a moment a datetime in UTC without zone.
+    Functions get all that is not NULL in a column of some rows, as one call for each takes longer.
+
+    That of an id is its 32 hexadecimal digits, that of a moment its text in UTC, as `shortest`.
     """
 
     select: Callable[[Any], Any] = lambda column: column
-    decode: Callable[[Any], Any] | None = None
-    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Sequence[Any]], Sequence[Any]] | None = None
+    encode: Callable[[Sequence[Any]], Sequence[Any]] | None = None
+
+
+def shortest(moments: Sequence[str]) -> Sequence[str]:
+    """Return YYYY-MM-DD HH:MM:SS without zeros at the end of a fraction."""
+    return [one.rstrip("0").rstrip(".") if len(one) > 19 else one for one in moments]
 
 
 class Connector(Protocol):
@@ -75,8 +82,8 @@ class Language(Protocol):
     SNAPSHOT: dict[str, Any]
     """Execution options of a connection that sees the database as of one moment."""
 
-    BEFORE_LOADING: Sequence[str]
-    """What lets the rows of a transaction come in any order."""
+    BEFORE_MOVING: Sequence[str]
+    """What lets the rows of a transaction come in any order, and their values in their form."""
 
     CARRIED: Mapping[type[Any], Carried]
     """The types whose values move in a form of their own, because theirs takes long to make."""

@@ -136,14 +136,14 @@ def _selected(column: Column[Any], dialect: Dialect) -> Any:
 
 def _decoder(column: Column[Any], dialect: Dialect, code: Any) -> Convert:
     if carried := _carried(column, dialect):
-        return carried.decode and partial(_each_value, carried.decode)
+        return carried.decode and partial(_values, carried.decode)
     decode = column.type.dialect_impl(dialect).result_processor(dialect, code)
     return partial(_each, decode) if decode else None
 
 
 def _encoder(column: Column[Any], dialect: Dialect) -> Convert:
     if carried := _carried(column, dialect):
-        return carried.encode and partial(_each_value, carried.encode)
+        return carried.encode and partial(_values, carried.encode)
     encode = column.type.dialect_impl(dialect).bind_processor(dialect)
     return partial(_each, encode) if encode else None
 
@@ -159,11 +159,14 @@ def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]
     return list(map(convert, values))
 
 
-def _each_value(convert: Callable[[Any], Any], values: Sequence[Any]) -> Sequence[Any]:
+def _values(
+    convert: Callable[[Sequence[Any]], Sequence[Any]], column: Sequence[Any]
+) -> Sequence[Any]:
     """Convert all that is not NULL."""
-    if None in values:
-        return [None if value is None else convert(value) for value in values]
-    return _each(convert, values)
+    if None not in column:
+        return convert(column)
+    converted = iter(convert([value for value in column if value is not None]))
+    return [None if value is None else next(converted) for value in column]
 
 
 def _comparable(kind: TypeEngine[Any]) -> Convert:

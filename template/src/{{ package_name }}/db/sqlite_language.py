@@ -12,7 +12,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Insert, Select, Table, Uu
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import QueryableAttribute
 
-from .backend import Carried, CompareDefaults, TakeLock
+from .backend import Carried, CompareDefaults, TakeLock, shortest
 from .errors import (
     BEHIND,
     EXISTS,
@@ -32,9 +32,22 @@ if TYPE_CHECKING:
 READING: dict[str, Any] = {}
 SNAPSHOT: dict[str, Any] = {}
 # Connections like those of migrations check no foreign keys.
-BEFORE_LOADING: Sequence[str] = ()
+BEFORE_MOVING: Sequence[str] = ()
+
+
+def _read_moments(stored: Sequence[str]) -> Sequence[str]:
+    if not {19, 26}.issuperset(map(len, stored)) or "T" in "".join(stored):
+        # Somebody else wrote one of them.
+        stored = [str(datetime.fromisoformat(one)) for one in stored]
+    return shortest(stored)
+
+
+def _write_moments(moments: Sequence[str]) -> Sequence[str]:
+    return [one if len(one) == 19 else one.ljust(26, "0") for one in moments]
+
+
 CARRIED: Mapping[type[Any], Carried] = {
-    UtcDateTime: Carried(decode=datetime.fromisoformat, encode=str),
+    UtcDateTime: Carried(decode=_read_moments, encode=_write_moments),
     Uuid: Carried(),
 }
 COMPARE_DEFAULTS: CompareDefaults = True

@@ -70,7 +70,7 @@ class _Side:
 
     async def prepare(self) -> None:
         with _telling(self.address):
-            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_LOADING:
+            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_MOVING:
                 await self.connection.exec_driver_sql(statement)
 
     async def count(self, table: Table) -> int:
@@ -142,7 +142,8 @@ async def _move(source: _Side, target: _Side) -> int:
     tables = Base.metadata.sorted_tables
     for table in tables:
         await target.refuse_rows(table)
-    await target.prepare()
+    for side in (source, target):
+        await side.prepare()
     total = sum([await source.count(table) for table in tables])
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.

@@ -69,7 +69,7 @@ class _Side:
 
     def prepare(self) -> None:
         with _telling(self.address):
-            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_LOADING:
+            for statement in LANGUAGES[self.connection.dialect.name].BEFORE_MOVING:
                 self.connection.exec_driver_sql(statement)
 
     def count(self, table: Table) -> int:
@@ -141,7 +141,8 @@ def _move(source: _Side, target: _Side) -> int:
     tables = Base.metadata.sorted_tables
     for table in tables:
         target.refuse_rows(table)
-    target.prepare()
+    for side in (source, target):
+        side.prepare()
     total = sum([source.count(table) for table in tables])
     with Progress(transient=True, disable=not get_console().is_terminal) as progress:
         # Every row is read from the source and then, to compare it, from the target.

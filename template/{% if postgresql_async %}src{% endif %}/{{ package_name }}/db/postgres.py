@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Dialect, Engine, Table, event
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 DRIVER = "asyncpg"
 RECYCLE = -1
+
+# What PostgreSQL counts from, and in: its documentation's "Date/Time Types".
+_EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_MOMENT = {"typename": "timestamptz", "schema": "pg_catalog"}
 
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
@@ -64,9 +70,40 @@ def connect(
     raise most_telling(errors)
 
 
-def open_cursor(connection: Any) -> Any:
+class ServerCursor:
+    """The rows of a query as asyncpg makes them, and no part of PEP 249's cursor beyond that.
+
+    Through SQLAlchemy's cursor each row takes half as long again.
+    """
+
+    description: Sequence[tuple[str, int]]
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._rows: Any = None
+
+    def execute(self, query: str) -> None:
+        """Send a query within the transaction that has begun."""
+        self._connection.run_async(partial(self._open, query))
+
+    def fetchmany(self, size: int) -> list[Any]:
+        """Return the next rows; none at the end."""
+        rows: list[Any] = self._connection.run_async(lambda _: self._rows.fetch(size))
+        return rows
+
+    def close(self) -> None:
+        """Forget the rows; the server closes its cursor with the transaction."""
+        self._rows = None
+
+    async def _open(self, query: str, driver: Any) -> None:
+        statement = await driver.prepare(query)
+        self.description = [(one.name, one.type.oid) for one in statement.get_attributes()]
+        self._rows = await statement.cursor()
+
+
+def open_cursor(connection: Any) -> ServerCursor:
     """Return a cursor that leaves its rows with the server until they are fetched."""
-    return connection.cursor(server_side=True)
+    return ServerCursor(connection)
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
@@ -99,12 +136,21 @@ async def copy(
 ) -> None:
     """Store rows with these columns, in the connection's transaction."""
     driver: Any = (await connection.get_raw_connection()).driver_connection
+    # Ours takes a third of the time of asyncpg's.
+    await driver.set_type_codec(**_MOMENT, format="tuple", encoder=_encode_moment, decoder=tuple)
     await driver.copy_records_to_table(
         table.name,
         schema_name=table.schema,
         columns=names,
         records=(row async for rows in batches for row in rows),
     )
+    await driver.reset_type_codec(**_MOMENT)
+
+
+def _encode_moment(moment: datetime) -> tuple[int]:
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return ((moment - _EPOCH) // _MICROSECOND,)
 
 
 COPY: Copy | None = copy

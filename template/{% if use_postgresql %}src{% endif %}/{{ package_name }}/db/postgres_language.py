@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Table,
+    Text,
     Uuid,
     cast,
     event,
@@ -58,18 +59,18 @@ _quote = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-cal
 READING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Of foreign keys that are not deferrable, a COPY checks those within its table at its end.
-BEFORE_LOADING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED",)
+BEFORE_MOVING: Sequence[str] = ("SET CONSTRAINTS ALL DEFERRED", "SET LOCAL DateStyle = ISO")
 CARRIED: Mapping[type[Any], Carried] = {
     ExactDecimal: Carried(),
     UtcDateTime: Carried(
-        select=lambda column: func.timezone("UTC", column),
-        # Takes a fifth of the time of replace().
-        encode=lambda value: datetime.combine(value, value.time(), UTC),
+        # Drivers make text in a fraction of the time of a datetime.
+        select=lambda column: cast(func.timezone("UTC", column), Text),
+        encode=lambda moments: [datetime.fromisoformat(one + "+00:00") for one in moments],
     ),
     Uuid: Carried(
         select=lambda column: func.encode(func.uuid_send(column), "hex"),
         # As good as Python's for a driver, and made ten times as quickly.
-        encode=UUID,
+        encode=lambda ids: list(map(UUID, ids)),
     ),
 }
 COMPARE_DEFAULTS: CompareDefaults = True

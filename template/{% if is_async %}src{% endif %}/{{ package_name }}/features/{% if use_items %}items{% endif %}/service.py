@@ -20,12 +20,14 @@ async def create_item(uow: UnitOfWork, item: Item) -> Item:
     return item
 
 
+@repeated
 async def read_item(uow: UnitOfWork, item_id: UUID) -> Row:
     """Return one item; raises NotFoundError."""
     async with uow.read_only():
         return await uow.items.read_one(item_id)
 
 
+@repeated
 async def list_items(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of items, oldest first; raises InvalidCursorError."""
     async with uow.read_only():

@@ -33,12 +33,14 @@ async def submit_task(uow: UnitOfWork, task: Task) -> Task:
     return task
 
 
+@repeated
 async def read_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Return one task, its JSON included; raises NotFoundError."""
     async with uow.read_only():
         return await uow.tasks.get_one(task_id)
 
 
+@repeated
 async def list_tasks(
     uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int
 ) -> Page[Row]:
@@ -98,6 +100,7 @@ async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
         await uow.tasks.delete(await uow.tasks.get_one(task_id, for_update=True))
 
 
+@repeated
 async def list_events(
     uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int
 ) -> Page[Row]:

@@ -32,18 +32,21 @@ def create_user(
     return user
 
 
+@repeated
 def read_user(uow: UnitOfWork, user_id: UUID) -> Row:
     """Return one user without the password; raises NotFoundError."""
     with uow.read_only():
         return uow.users.read_one(user_id)
 
 
+@repeated
 def list_users(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of users, oldest first; raises InvalidCursorError."""
     with uow.read_only():
         return uow.users.page(after=after, limit=limit)
 
 
+@repeated
 def get_user_by_email(uow: UnitOfWork, email: str) -> User | None:
     """Return the user with this address, in whatever case, or None."""
     try:
@@ -109,12 +112,14 @@ def add_file(uow: UnitOfWork, file: File) -> File:
     return file
 
 
+@repeated
 def read_file(uow: UnitOfWork, file_id: UUID) -> Row:
     """Return one file; raises NotFoundError."""
     with uow.read_only():
         return uow.files.read_one(file_id)
 
 
+@repeated
 def list_files(uow: UnitOfWork, user_id: UUID, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of a user's files, oldest first; raises NotFoundError, InvalidCursorError."""
     with uow.read_only():

@@ -20,12 +20,14 @@ def create_item(uow: UnitOfWork, item: Item) -> Item:
     return item
 
 
+@repeated
 def read_item(uow: UnitOfWork, item_id: UUID) -> Row:
     """Return one item; raises NotFoundError."""
     with uow.read_only():
         return uow.items.read_one(item_id)
 
 
+@repeated
 def list_items(uow: UnitOfWork, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of items, oldest first; raises InvalidCursorError."""
     with uow.read_only():

@@ -33,12 +33,14 @@ def submit_task(uow: UnitOfWork, task: Task) -> Task:
     return task
 
 
+@repeated
 def read_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Return one task, its JSON included; raises NotFoundError."""
     with uow.read_only():
         return uow.tasks.get_one(task_id)
 
 
+@repeated
 def list_tasks(uow: UnitOfWork, wanted: TaskFilter, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of the tasks that are wanted, newest first; raises InvalidCursorError."""
     with uow.read_only():
@@ -96,6 +98,7 @@ def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
         uow.tasks.delete(uow.tasks.get_one(task_id, for_update=True))
 
 
+@repeated
 def list_events(uow: UnitOfWork, task_id: UUID, *, after: str | None, limit: int) -> Page[Row]:
     """Return a page of a task's events, newest first; raises NotFoundError, InvalidCursorError."""
     with uow.read_only():
