@@ -1,12 +1,12 @@
 """What metrics, request ids and structured logs cost: the same service with and without them.
 
-    .venv/bin/python bench/metrics.py [--rounds=40] [--requests=200]
+    .venv/bin/python bench/metrics.py [--pairs=12] [--rounds=12] [--requests=200]
 
-Both services run all the time, each on a database of its own on one private server, and are asked
-in turn, a few hundred requests each time, so that what else the machine does meets both alike. That
-only ever slows a round down: what counts is the quarter of the rounds that was disturbed least. How
-long a processor works for a request is disturbed less than the throughput is; if one of both is
-within 3 %, it is the machine that the other tells of.
+A pair of them, each on a database of its own on one private server, is asked in turn, a few hundred
+requests each time, so that what else the machine does meets both alike. A process may be a tenth
+faster than another of the same code, for all of its life, so that many pairs are made. What counts
+is the median over the pairs, of the median over the rounds. The time that a processor works for a
+request is shown too: what else the machine does disturbs it less.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Round(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=200)
     options = parser.parse_args()
     is_cheap = True
@@ -57,15 +58,16 @@ def main() -> int:
         (shared / "template").mkdir()
         snapshot(shared / "template")
         for answers in SERVICES:
-            rounds = measure(Renderer(shared), answers, server.url, options)
-            is_cheap &= report(answers, rounds)
+            renderer = Renderer(shared)
+            pairs = (measure(renderer, answers, server.url, options) for _ in range(options.pairs))
+            is_cheap &= report(answers, [compare(*rounds) for rounds in pairs])
     return 0 if is_cheap else 1
 
 
 def measure(
     renderer: Renderer, answers: dict[str, Any], server: str, options: argparse.Namespace
 ) -> list[list[Round]]:
-    """Return the rounds without and with metrics."""
+    """Return the rounds of one pair of processes, without and with metrics."""
     with ExitStack() as stack:
         services = []
         for extras in ([], ["metrics"]):
@@ -131,22 +133,27 @@ def busy_seconds(process: int) -> float:
     return own + sum(busy_seconds(int(child)) for child in children)
 
 
-def report(answers: dict[str, Any], rounds: Sequence[Sequence[Round]]) -> bool:
-    """Print the best quarters, and tell whether metrics are cheap enough."""
-    without, observed = map(best_of, rounds)
-    throughput, busy = observed.throughput / without.throughput, without.busy / observed.busy
-    print(f"{answers['web']}, {answers['sessions']}, {len(rounds[0])} rounds")
-    for name, best in (("without", without), ("metrics", observed)):
-        print(f"  {name}: {best.throughput:6.0f} requests/s, {best.busy * 1e6:5.0f} us of CPU")
-    print(f"  ratio: {throughput:.3f} of the throughput, {busy:.3f} by CPU", flush=True)
-    return max(throughput, busy) >= ALLOWED
+def compare(without: Sequence[Round], observed: Sequence[Round]) -> Round:
+    """Return the medians of what one reached beside the other, round by round."""
+    pairs = list(zip(without, observed, strict=True))
+    return Round(
+        statistics.median(two.throughput / one.throughput for one, two in pairs),
+        statistics.median(one.busy / two.busy for one, two in pairs),
+    )
 
 
-def best_of(rounds: Sequence[Round]) -> Round:
-    """Return where the quarter begins that was disturbed least."""
-    throughputs = [one.throughput for one in rounds]
-    busy = [one.busy for one in rounds]
-    return Round(statistics.quantiles(throughputs, n=4)[2], statistics.quantiles(busy, n=4)[0])
+def report(answers: dict[str, Any], ratios: Sequence[Round]) -> bool:
+    """Print the medians, and tell whether metrics are cheap enough."""
+    throughput = [one.throughput for one in ratios]
+    print(f"{answers['web']}, {answers['sessions']}, {len(ratios)} pairs of processes:", end=" ")
+    print(f"{describe(throughput)} of the throughput,", end=" ")
+    print(f"{describe([one.busy for one in ratios])} by CPU", flush=True)
+    return statistics.median(throughput) >= ALLOWED
+
+
+def describe(ratios: Sequence[float]) -> str:
+    """Return the median, and the least and the largest."""
+    return f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
 if __name__ == "__main__":

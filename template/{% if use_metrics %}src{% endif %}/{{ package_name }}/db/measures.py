@@ -5,33 +5,47 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import count
 
 from prometheus_client import REGISTRY, Metric
 
 # The library reads it when it is imported, and keeps the numbers of all processes in that folder.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-# Other processes see only what is in the folder, so nothing is kept then.
-AT_ONCE = 1 if os.environ.get(FOLDER) else 500
+# After so many units and requests what was kept is counted, if nobody asks before.
+AT_ONCE = 500
 
-_kept: deque[tuple[Callable[[float], None], float]] = deque()
+Measure = Callable[[float], None]
+
+_kept: list[tuple[Measure, deque[float]]] = []
+_endings = count(1)
 
 
-def measured(count: Callable[[float], None], value: float) -> None:
-    """Count a measurement, at the latest when somebody asks for the numbers."""
-    _kept.append((count, value))
-    if len(_kept) >= AT_ONCE:
+def kept(measure: Measure) -> Measure:
+    """Return what takes the values of a series, in a tenth of the time."""
+    if os.environ.get(FOLDER):
+        # Other processes see only what is in the folder.
+        return measure
+    values = deque[float]()
+    _kept.append((measure, values))
+    return values.append
+
+
+def ended() -> None:
+    """Count what was kept, now and then; to be called at the end of what is measured."""
+    if next(_endings) % AT_ONCE == 0:
         count_all()
 
 
 def count_all() -> None:
     """Count what was kept."""
-    while _kept:
-        try:
-            count, value = _kept.popleft()
-        except IndexError:
-            # Another thread was quicker.
-            return
-        count(value)
+    for measure, values in list(_kept):
+        while values:
+            try:
+                value = values.popleft()
+            except IndexError:
+                # Another thread was quicker.
+                break
+            measure(value)
 
 
 class _Counting:

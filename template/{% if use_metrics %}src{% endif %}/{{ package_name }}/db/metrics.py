@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from time import perf_counter
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import Connection, Engine, ExceptionContext, event, exc
+from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, event, exc
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from tenacity import RetryCallState
 
 from . import retry
-from .measures import measured
+from .measures import ended, kept
 from .reading import READ_ONLY
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -72,26 +72,24 @@ class EngineMetrics:
         self._open = 0
         self._lock = Lock()
         self._role = role
-        checked_out = CHECKED_OUT.labels(role)
-        self._take, self._give = checked_out.inc, checked_out.dec
+        self._take = kept(CHECKED_OUT.labels(role).inc)
         self._overflow = OVERFLOW.labels(role)
-        self._wait = WAIT.labels(role).observe
-        self._query = QUERY.labels(role).observe
+        self._wait = kept(WAIT.labels(role).observe)
+        self._query = kept(QUERY.labels(role).observe)
         outcomes = (COMMITTED, READ, ROLLED_BACK, FAILED)
-        self._units = {outcome: UNIT.labels(role, outcome).observe for outcome in outcomes}
+        self._units = {one: kept(UNIT.labels(role, one).observe) for one in outcomes}
         POOL_SIZE.labels(role).inc(self._size)
-        self._watch_waiting(engine)
+        self._time_waiting(engine)
+        self._time_queries(engine.dialect)
         event.listen(engine, "connect", lambda *_: self._count_open(1))
         event.listen(engine, "close", lambda *_: self._count_open(-1))
         event.listen(engine, "checkin", self._give_back)
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "commit", self._commit)
-        event.listen(engine, "before_cursor_execute", self._send)
-        event.listen(engine, "after_cursor_execute", self._receive)
         # Before those that give the error another meaning, because the last of them ends the round.
         event.listen(engine, "handle_error", self._fail, insert=True)
 
-    def _watch_waiting(self, engine: Engine) -> None:
+    def _time_waiting(self, engine: Engine) -> None:
         """Time each call for a connection: no event tells when somebody begins to wait."""
         connect = engine.raw_connection
 
@@ -105,12 +103,29 @@ class EngineMetrics:
                 raise
             finally:
                 now = perf_counter()
-                measured(self._wait, now - began)
+                self._wait(now - began)
             taken.info[_TAKEN] = now
-            measured(self._take, 1)
+            self._take(1)
             return taken
 
         engine.raw_connection = raw_connection  # type: ignore[method-assign]
+
+    def _time_queries(self, dialect: Dialect) -> None:
+        """Time each statement where it is sent: events would take ten times as long."""
+        for name in ("do_execute", "do_executemany", "do_execute_no_params"):
+            setattr(dialect, name, self._timed(getattr(dialect, name)))
+
+    def _timed(self, execute: Callable[..., None]) -> Callable[..., None]:
+        query = self._query
+
+        def timed(*args: Any) -> None:
+            sent = perf_counter()
+            try:
+                execute(*args)
+            finally:
+                query(perf_counter() - sent)
+
+        return timed
 
     def _count_open(self, change: int) -> None:
         with self._lock:
@@ -124,10 +139,11 @@ class EngineMetrics:
         taken = record.info.pop(_TAKEN, None)
         if taken is None:
             return
-        measured(self._give, 1)
+        self._take(-1)
         outcome = record.info.pop(_OUTCOME, None)
         if outcome is not None:
-            measured(self._units[outcome], perf_counter() - taken)
+            self._units[outcome](perf_counter() - taken)
+        ended()
 
     def _begin(self, connection: Connection) -> None:
         reads = READ_ONLY in connection.get_execution_options()
@@ -136,20 +152,7 @@ class EngineMetrics:
     def _commit(self, connection: Connection) -> None:
         connection.info[_OUTCOME] = COMMITTED
 
-    def _send(
-        self, connection: Any, cursor: Any, statement: Any, values: Any, context: Any, many: Any
-    ) -> None:
-        context.metrics_sent = perf_counter()
-
-    def _receive(
-        self, connection: Any, cursor: Any, statement: Any, values: Any, context: Any, many: Any
-    ) -> None:
-        measured(self._query, perf_counter() - context.metrics_sent)
-
     def _fail(self, context: ExceptionContext) -> None:
-        sent = getattr(context.execution_context, "metrics_sent", None)
-        if sent is not None:
-            measured(self._query, perf_counter() - sent)
         connection = context.connection
         if connection is not None and not connection.closed and not connection.invalidated:
             connection.info[_OUTCOME] = FAILED

@@ -17,7 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from ..db.measures import FOLDER, measured
+from ..db.measures import FOLDER, ended, kept
 from ..db.metrics import SECONDS
 
 PATH = "/metrics"
@@ -35,13 +35,14 @@ METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
 @cache
 def _series(method: str, route: str, status: int) -> Callable[[float], None]:
-    return REQUEST.labels(method, route, status).observe
+    return kept(REQUEST.labels(method, route, status).observe)
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """Count an answer; a client can make up methods and paths, but no more series by them."""
     series = _series(method if method in METHODS else "other", route or "none", status)
-    measured(series, seconds)
+    series(seconds)
+    ended()
 
 
 def exposition() -> bytes:
