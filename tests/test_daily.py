@@ -440,3 +440,51 @@ def test_rows_are_filled_once_however_often_it_is_interrupted(
         assert end.stderr.startswith("There is no backfill ")
         assert (end.code, end.stderr.count("\n")) == (1, 1)
     project.run("alembic", "check")
+
+
+AT_ONCE = '''
+import asyncio, sys
+import psycopg
+from shop.db.backfill import Backfill, fill
+from shop.features.unit_of_work import UnitOfWork
+from shop.settings import Settings
+
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'transactionid'
+"""
+
+async def touch(uow, items):
+    for item in items:
+        item.description = "touched"
+
+async def main():
+    work = Backfill(lambda uow: uow.items, (), touch)
+    with psycopg.connect(sys.argv[1]) as first, psycopg.connect(sys.argv[1]) as watcher:
+        watcher.autocommit = True
+        # All find no table, and make it when this one is gone.
+        first.execute("CREATE TABLE backfills (id integer)")
+        fills = [
+            asyncio.create_task(
+                fill(Settings.load(), UnitOfWork, str(number), work, batch=9, again=False)
+            )
+            for number in range(3)
+        ]
+        async with asyncio.timeout(60):
+            while watcher.execute(WAITING).fetchone() != (3,):
+                await asyncio.sleep(0.05)
+        first.rollback()
+        print(await asyncio.gather(*fills))
+
+asyncio.run(main())
+'''
+
+
+def test_the_first_backfills_may_begin_at_once(
+    renderer: Renderer, tmp_path: Path, postgres_url: str
+) -> None:
+    with postgres_database(postgres_url) as url:
+        project = project_at(renderer, tmp_path, url, ANSWERS)
+        project.run_each("shop migrate", "shop seed --rows=5")
+
+        assert project.run_code(AT_ONCE, url).endswith("[5, 5, 5]\n")

@@ -11,7 +11,18 @@ from typing import Any
 
 from rich import get_console
 from rich.progress import Progress
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
 
 from .engine import Database, run_on_connection
 from .errors import ConflictError
@@ -111,5 +122,11 @@ def _begin(uow: UnitOfWork, name: str, *, again: bool) -> None:
 
 
 def _create_table(connection: Connection) -> None:
-    PROGRESS.create(connection, checkfirst=True)
+    try:
+        PROGRESS.create(connection, checkfirst=True)
+    except DBAPIError:
+        # Another process may have made it meanwhile, which each database says in its own way.
+        connection.rollback()
+        if not inspect(connection).has_table(PROGRESS.name):
+            raise
     connection.commit()
