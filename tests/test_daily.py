@@ -12,7 +12,7 @@ from statistics import median
 
 import pytest
 from projects import Project, postgres_database, project_at
-from rendering import LATER, Renderer, answers_of
+from rendering import LATER, Renderer, answers_of, git
 
 ANSWERS = {"package_name": "shop", "database": "postgresql", "examples": ["items"]}
 MODELS = "src/shop/features/items/models.py"
@@ -239,6 +239,47 @@ def test_what_is_unsafe_is_found_and_can_be_accepted(
     assert accepted is not None
     path.write_text(f"{UNSAFE}\n    {accepted[0]}\n")
     assert "what is not is accepted" in project.run("manage", "reviewmigrations")
+
+
+def test_what_was_merged_is_not_reviewed_again(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    folder = project.folder
+
+    def commit(message: str) -> None:
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", message)
+
+    def reviewed(*lines: str) -> list[set[str]]:
+        """Return which migrations a review complains of, with the options of each line."""
+        ends = project.try_each(*(f"manage reviewmigrations {line}".strip() for line in lines))
+        found = [set(re.findall(r"^(000\d) ", end.stdout, re.MULTILINE)) for end in ends]
+        assert [end.code for end in ends] == [int(bool(names)) for names in found], ends
+        return found
+
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / VERSIONS / "20260202_0000_unsafe.py").write_text(UNSAFE)
+    commit("All at once")
+    assert reviewed("") == [{"0002"}]
+    (folder / "NOTES").write_text("later")
+    commit("Something else")
+    assert reviewed("", "--all", "0002") == [set(), {"0002"}, {"0002"}]
+    assert "No migration is new" in project.run("manage", "reviewmigrations")
+
+    # Not committed yet, committed on a branch, and merged where the clone's main is the last known.
+    git(folder, "switch", "--quiet", "--create", "drop")
+    drop = UNSAFE.replace('"0002"', '"0003"').replace('"0001"', '"0002"')
+    (folder / VERSIONS / "20260203_0000_drop.py").write_text(drop)
+    assert reviewed("") == [{"0003"}]
+    commit("Drop")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
+    assert reviewed("") == [{"0003"}]
+    git(folder, "switch", "--quiet", "main")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(folder, "merge", "--quiet", "--no-ff", "drop")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Nothing")
+    assert reviewed("") == [{"0003"}]
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert reviewed("") == [set()]
 
 
 BRANCH = '''"""add {column}

@@ -30,6 +30,11 @@ OLD = """
 def upgrade() -> None:
     op.create_table("doomed", sa.Column("id", sa.Integer(), primary_key=True))
     op.create_table(
+        "olds",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("item_id", sa.Uuid(), sa.ForeignKey("items.id"), index=True, unique=True),
+    )
+    op.create_table(
         "makers",
         sa.Column("number", sa.Integer()),
         sa.Column("name", sa.String(100), nullable=False, unique=True),
@@ -53,6 +58,8 @@ def upgrade() -> None:
             ondelete="CASCADE",
             postgresql_not_valid=True,
         )
+        batch_op.create_index("ix_items_size", ["size", "name"])
+        batch_op.create_unique_constraint("uq_items_size", ["id", "size"])
     with op.get_context().autocommit_block():
         op.create_index(
             "ix_items_maker",
@@ -67,15 +74,19 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_items_maker", "items")
     with op.batch_alter_table("items") as batch_op:
+        batch_op.drop_index("ix_items_size")
+        batch_op.drop_constraint("uq_items_size", type_="unique")
         batch_op.drop_constraint("fk_items_makers", type_="foreignkey")
         batch_op.drop_column("maker")
         batch_op.drop_column("size")
     op.drop_table("makers")
+    op.drop_table("olds")
     op.drop_table("doomed")
 """
 CHANGES = """
 def upgrade() -> None:
     op.drop_table("doomed")
+    op.rename_table("olds", "news")
     op.drop_index("ix_makers_gone", "makers")
     with op.batch_alter_table("makers") as batch_op:
         batch_op.drop_column("gone")
@@ -110,6 +121,7 @@ def downgrade() -> None:
         batch_op.create_unique_constraint("uq_makers_once", ["seen_at"])
         batch_op.add_column(sa.Column("gone", sa.Integer()))
     op.create_index("ix_makers_gone", "makers", ["gone"])
+    op.rename_table("news", "olds")
     op.create_table("doomed", sa.Column("id", sa.Integer(), primary_key=True))
 """
 LATER_ONE = """
@@ -136,7 +148,7 @@ FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
 CONSTRAINTS = """
 SELECT conrelid::regclass::text, conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '')
-FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n' ORDER BY 1, 2
 """
 
 
