@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
         sa.CheckConstraint("extra IS NOT NULL", name="some"),
         sa.UniqueConstraint("seen_at", name="uq_makers_once"),
+        sa.UniqueConstraint("gone", "name", name="uq_makers_gone"),
     )
     op.create_index("ix_makers_gone", "makers", ["gone"])
     op.create_index("ix_makers_lower", "makers", [sa.text("lower(name)")], unique=True)
@@ -86,6 +87,7 @@ def downgrade() -> None:
 CHANGES = """
 def upgrade() -> None:
     op.drop_table("doomed")
+    op.drop_index("ix_olds_item_id", "olds")
     op.rename_table("olds", "news")
     op.drop_index("ix_makers_gone", "makers")
     with op.batch_alter_table("makers") as batch_op:
@@ -122,11 +124,13 @@ def downgrade() -> None:
         batch_op.add_column(sa.Column("gone", sa.Integer()))
     op.create_index("ix_makers_gone", "makers", ["gone"])
     op.rename_table("news", "olds")
+    op.create_index("ix_olds_item_id", "olds", ["item_id"], unique=True)
     op.create_table("doomed", sa.Column("id", sa.Integer(), primary_key=True))
 """
 LATER_ONE = """
 def upgrade() -> None:
-    op.execute("DELETE FROM items WHERE width = 0")
+    if op.get_context().dialect.name == "postgresql":
+        op.create_table_comment("makers", "Who makes items")
     op.add_column("makers", sa.Column("later", sa.Integer()))
 
 
