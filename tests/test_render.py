@@ -198,7 +198,7 @@ def test_the_default_render_is_small(renderer: Renderer) -> None:
     project = renderer.render({})
     python = [path for path in files(project) if path.suffix == ".py"]
     tools = [path for path in files(project) if path.parent.name == "tools"]
-    assert len(list(files(project))) - len(tools) <= 120
+    assert len(list(files(project))) - len(tools) <= 110
     assert len(tools) <= 12
     source = [path for path in python if "src" in path.relative_to(project).parts]
     assert sum(len(path.read_text().splitlines()) for path in source) <= 4300

@@ -11,17 +11,7 @@ from typing import Any
 
 from rich import get_console
 from rich.progress import Progress
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    MetaData,
-    String,
-    Table,
-    Text,
-    inspect,
-    select,
-)
+from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, Text, select
 from sqlalchemy.exc import DBAPIError
 
 from .engine import Database, run_on_connection
@@ -127,6 +117,5 @@ def _create_table(connection: Connection) -> None:
     except DBAPIError:
         # Another process may have made it meanwhile, which each database says in its own way.
         connection.rollback()
-        if not inspect(connection).has_table(PROGRESS.name):
-            raise
+        PROGRESS.create(connection, checkfirst=True)
     connection.commit()
