@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import QueryableAttribute
 
 from .backend import Carried, CompareDefaults, TakeLock, shortest
+from .encryption import look_at_hosts
 from .errors import (
     BEHIND,
     EXISTS,
@@ -39,6 +40,7 @@ from .errors import (
     StaleError,
     UnavailableError,
 )
+from .findings import Finding, Level
 from .mysql_dialect import defaults_differ
 from .types import UtcDateTime
 
@@ -67,6 +69,18 @@ CLIENTS: Sequence[str] = ("mariadb", "mysql")
 FAILED = (
     "MySQL cannot take back what alters the schema. What it did before is still there: "
     "undo that by hand before the migration runs again."
+)
+RISKS: Sequence[tuple[str, Finding]] = (
+    (
+        "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'"
+        """ AND grantee = CONCAT("'", REPLACE(CURRENT_USER(), '@', "'@'"), "'")""",
+        Finding(
+            Level.WARNING,
+            "S004",
+            "the service's account has SUPER, and so the whole server",
+            "give it an account of its own, with all privileges on its database and no more",
+        ),
+    ),
 )
 
 _STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
@@ -99,6 +113,15 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
     **dict.fromkeys((2002, 2003, 2006, 2013, 2014, 2055), UNREACHABLE),
 }
+
+
+def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
+    """Yield what others could read on its way."""
+    yield from look_at_hosts(
+        [settings.url.host],
+        is_encrypted=not settings.url.query.keys().isdisjoint(("ssl_ca", "ssl_capath", "ssl_cert")),
+        hint="name in the URL who signed the server's certificate: ?ssl_ca=/etc/ssl/ca.pem",
+    )
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from uuid_utils import UUID
 
 from .backend import Carried, CompareDefaults, TakeLock
+from .encryption import look_at_hosts
 from .errors import (
     BEHIND,
     EXISTS,
@@ -45,6 +47,7 @@ from .errors import (
     UnavailableError,
     UnreachableError,
 )
+from .findings import Finding, Level
 from .postgres_hosts import REACHED
 from .postgres_lock import take_lock
 from .postgres_settings import Pooler
@@ -77,6 +80,27 @@ COMPARE_DEFAULTS: CompareDefaults = True
 TAKE_LOCK: TakeLock | None = take_lock
 CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
+RISKS: Sequence[tuple[str, Finding]] = (
+    (
+        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
+        Finding(
+            Level.WARNING,
+            "S004",
+            "the service's role is a superuser, who may read the server's files and run programs",
+            "give it a role of its own, which owns the tables and no more",
+        ),
+    ),
+    (
+        "SELECT bool_or(setting = '0') FROM pg_settings"
+        " WHERE name IN ('statement_timeout', 'lock_timeout')",
+        Finding(
+            Level.WARNING,
+            "S005",
+            "a session has no statement_timeout or no lock_timeout, so it may wait forever",
+            "a pooler refuses them, so set both on the role: ALTER ROLE ... SET ... = '5s'",
+        ),
+    ),
+)
 
 # Those that only make queries faster, if nothing would be lost with them and they may be dropped.
 _INDEXES = text(
@@ -86,6 +110,8 @@ _INDEXES = text(
     " AND NOT indisclustered AND reltablespace = 0 AND NOT relispartition"
     " AND obj_description(oid, 'pg_class') IS NULL AND pg_has_role(relowner, 'USAGE')"
 )
+# With any other mode of libpq, whoever stands between can have the connection unencrypted.
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
 # That of a write on a server which is not, or no longer, the primary.
 READ_ONLY = "25006"
 
@@ -123,6 +149,19 @@ MEANINGS: Mapping[Any, Meaning] = {
     READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
+
+
+def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
+    """Yield what others could read on its way."""
+    for url in filter(None, (settings.url, settings.direct_url)):
+        names = url.normalized_query
+        # Drivers differ in its name, and all of them read the variable.
+        modes = (*names.get("sslmode", ()), *names.get("ssl", ()), os.environ.get("PGSSLMODE"))
+        yield from look_at_hosts(
+            [url.host, *names.get("host", ())],
+            is_encrypted=modes[0] in _ENCRYPTED,
+            hint="set PGSSLMODE to verify-full, or to require at least",
+        )
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:

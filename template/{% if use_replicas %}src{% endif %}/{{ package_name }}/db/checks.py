@@ -1,0 +1,27 @@
+"""Whether the service can run with these settings, on this primary and these replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from . import primary_checks
+from .findings import Finding, Level
+from .prefix import PREFIX
+from .settings import DatabaseSettings
+
+
+def check(settings: DatabaseSettings, workers: int) -> Iterator[Finding]:
+    """Yield what is right and what is not, for so many processes."""
+    yield from primary_checks.check(settings, workers)
+    for url in settings.replica_urls:
+        yield from _replica(settings.model_copy(update={"database_url": url}), workers)
+
+
+def _replica(settings: DatabaseSettings, workers: int) -> Iterator[Finding]:
+    name = f"the replica {settings.address}"
+    look = partial(
+        primary_checks.look_at_server, settings=settings, workers=workers, code="D003", name=name
+    )
+    hint = f"the primary is read instead: start it, or take it out of {PREFIX}DATABASE_REPLICA_URL"
+    yield from primary_checks.connect(settings, look, Finding(Level.WARNING, "D003", "", hint))
