@@ -72,16 +72,14 @@ def check(
     """Look at the settings, the database and its schema, and tell what to do."""
     settings = load_settings()
     from .db import checks
-    from .db.findings import Level
     from .features import unit_of_work as unit_of_work
 
-    failures = {Level.ERROR, Level.WARNING} if strict else {Level.ERROR}
-    colors = {Level.ERROR: typer.colors.RED, Level.WARNING: typer.colors.YELLOW}
+    colors = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
     levels = set()
     for finding in checks.check(settings, workers):
         levels.add(finding.level)
         typer.secho(finding, err=finding.level in colors, fg=colors.get(finding.level))
-    if levels & failures:
+    if "error" in levels or (strict and "warning" in levels):
         raise typer.Exit(1)
 
 

@@ -1,24 +1,14 @@
-"""What `check` finds: its codes stay the same, so that they can be searched for."""
+"""What `check` finds; a code stays what it is, so that it can be searched for."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import NamedTuple
-
-
-class Level(StrEnum):
-    """How bad it is; what could not be looked at is not right either."""
-
-    OK = "ok"
-    SKIPPED = "skipped"
-    WARNING = "warning"
-    ERROR = "error"
+from typing import Literal, NamedTuple
 
 
 class Finding(NamedTuple):
     """What was found about the settings (S), the database (D) or the migrations (M)."""
 
-    level: Level
+    level: Literal["ok", "skipped", "warning", "error"]
     code: str
     text: str
     hint: str = ""

@@ -1,19 +1,19 @@
-"""Whether the service can run with these settings, on this database: nothing is changed."""
+"""Whether the service can run with these settings, on this database; nothing is changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from . import migrations
 from .backends import LANGUAGES
-from .comparison import missing_columns
+from .base import Base
 from .engine import run_on_connection
 from .errors import DataLayerError
-from .findings import Finding, Level
+from .findings import Finding
 from .pool import most_connections
 from .prefix import PREFIX
 from .reading import READ_ONLY
@@ -26,25 +26,27 @@ _FAILURES = (DataLayerError, DBAPIError)
 
 def check(settings: DatabaseSettings, workers: int) -> Iterator[Finding]:
     """Yield what is right and what is not, for so many processes."""
-    yield Finding(Level.OK, "S001", f"the settings are valid, for {settings.environment}")
-    if settings.environment is Environment.PRODUCTION:
-        yield from _settings(settings)
+    language = LANGUAGES[settings.url.get_backend_name()]
+    in_production = settings.environment is Environment.PRODUCTION
+    yield Finding("ok", "S001", f"the settings are valid, for {settings.environment}")
+    if in_production and settings.database_echo:
+        yield Finding(
+            "warning", "S002", "every statement is logged", f"unset {PREFIX}DATABASE_ECHO"
+        )
+    if in_production:
+        yield from language.look_at_settings(settings)
     yield _heads()
 
     def look(connection: Connection) -> Iterator[Finding]:
-        backend = connection.dialect.name
-        yield from look_at_server(connection, settings, workers, "D001", backend)
-        if settings.environment is Environment.PRODUCTION:
-            yield from _risks(connection)
+        yield from look_at_server(connection, settings, workers, "D001", connection.dialect.name)
+        for query, risk in language.RISKS if in_production else ():
+            if connection.scalar(text(query)):
+                yield risk
         yield from _schema(connection)
 
-    named = f"see that what {PREFIX}DATABASE_URL names is there, and lets this process in"
-    yield from connect(
-        settings,
-        look,
-        Finding(Level.ERROR, "D001", "", named),
-        Finding(Level.SKIPPED, "M002", "the schema was not looked at"),
-    )
+    hint = f"see that what {PREFIX}DATABASE_URL names is there, and lets this process in"
+    unseen = Finding("skipped", "M002", "the schema could not be looked at")
+    yield from connect(settings, look, Finding("error", "D001", "", hint), unseen)
 
 
 def connect(
@@ -58,8 +60,7 @@ def connect(
 
     def collect(connection: Connection) -> None:
         connection.execution_options(**{READ_ONLY: True})
-        for finding in look(connection):
-            found.append(finding)
+        found.extend(look(connection))
 
     try:
         run(run_on_connection, settings, collect, for_migrations=False)
@@ -78,59 +79,57 @@ def look_at_server(
     """Yield that it answers, and whether it has room for the pools of all processes."""
     query = LANGUAGES[connection.dialect.name].room(settings)
     room = connection.scalar(text(query)) if query else None
-    yield Finding(Level.OK, code, f"{name} answers")
+    yield Finding("ok", code, f"{name} answers")
     each = most_connections(settings)
     if room is None or each == 0:
         return
     sizes = f"{name} takes {room} connections, and the pools may open {workers} x {each}"
     if workers * each <= room:
-        yield Finding(Level.OK, "D002", sizes)
+        yield Finding("ok", "D002", sizes)
     else:
         lower = f"lower {PREFIX}DATABASE_POOL_SIZE or {PREFIX}DATABASE_MAX_OVERFLOW"
-        yield Finding(Level.WARNING, "D002", sizes, f"{lower}, or serve with fewer processes")
-
-
-def _settings(settings: DatabaseSettings) -> Iterator[Finding]:
-    if settings.database_echo:
-        name = f"{PREFIX}DATABASE_ECHO"
-        yield Finding(Level.WARNING, "S002", "every statement is logged", f"unset {name}")
-    yield from LANGUAGES[settings.url.get_backend_name()].look_at_settings(settings)
-
-
-def _risks(connection: Connection) -> Iterator[Finding]:
-    for query, finding in LANGUAGES[connection.dialect.name].RISKS:
-        if connection.scalar(text(query)):
-            yield finding
+        yield Finding("warning", "D002", sizes, f"{lower}, or serve with fewer processes")
 
 
 def _heads() -> Finding:
     heads = migrations.heads()
     if len(heads) < 2:
-        return Finding(Level.OK, "M001", f"the newest migration is {_names(heads)}")
-    several = f"several migrations are the newest: {_names(heads)}"
-    return Finding(Level.ERROR, "M001", several, "put one on top of the other: ./manage.py rebase")
+        return Finding("ok", "M001", f"the newest migration is {_names(heads)}")
+    several, hint = f"there are several newest migrations: {_names(heads)}", "./manage.py rebase"
+    return Finding("error", "M001", several, f"put one on top of the other: {hint}")
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
     current = frozenset(MigrationContext.configure(connection).get_current_heads())
-    at = f"at {_names(current)}"
+    at = f"the schema is at {_names(current)}"
     if migrations.is_behind(current):
-        behind = f"the schema is {at}, behind {_names(migrations.heads())}"
-        yield Finding(Level.ERROR, "M002", behind, "run migrate")
-        yield Finding(Level.SKIPPED, "M004", "the models are not compared with a schema that is behind")
+        newest = _names(migrations.heads())
+        yield Finding("error", "M002", f"{at}, behind {newest}", "run migrate")
+        yield Finding("skipped", "M004", "the models were not compared with it")
         return
     if migrations.unknown(current):
-        newer = "deploy the newer version that made it, unless that is being done"
-        yield Finding(Level.WARNING, "M003", f"the schema is {at}, unknown to this code", newer)
+        hint = "deploy the newer version that made it, unless that is being done"
+        yield Finding("warning", "M003", f"{at}, which this code does not know", hint)
     else:
-        yield Finding(Level.OK, "M002", f"the schema is up to date, {at}")
-    if missing := missing_columns(connection):
+        yield Finding("ok", "M002", f"{at}, up to date")
+    if missing := _missing_columns(connection):
         lacking = f"the schema lacks what the models have: {', '.join(missing)}"
-        yield Finding(
-            Level.ERROR, "M004", lacking, "make a migration of it: ./manage.py makemigrations"
-        )
+        yield Finding("error", "M004", lacking, "make a migration: ./manage.py makemigrations")
     else:
-        yield Finding(Level.OK, "M004", "the schema has what the models have")
+        yield Finding("ok", "M004", "the schema has what the models have")
+
+
+def _missing_columns(connection: Connection) -> list[str]:
+    missing: list[str] = []
+    found = inspect(connection)
+    tables = found.get_table_names()
+    for table in Base.metadata.sorted_tables:
+        if table.name not in tables:
+            missing.append(table.name)
+            continue
+        there = {column["name"] for column in found.get_columns(table.name)}
+        missing.extend(str(column) for column in table.columns if column.name not in there)
+    return missing
 
 
 def _names(revisions: frozenset[str]) -> str:

@@ -24,7 +24,6 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import QueryableAttribute
 
 from .backend import Carried, CompareDefaults, TakeLock, shortest
-from .encryption import look_at_hosts
 from .errors import (
     BEHIND,
     EXISTS,
@@ -40,8 +39,9 @@ from .errors import (
     StaleError,
     UnavailableError,
 )
-from .findings import Finding, Level
+from .findings import Finding
 from .mysql_dialect import defaults_differ
+from .server_settings import look_at_hosts
 from .types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -74,12 +74,7 @@ RISKS: Sequence[tuple[str, Finding]] = (
     (
         "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'"
         """ AND grantee = CONCAT("'", REPLACE(CURRENT_USER(), '@', "'@'"), "'")""",
-        Finding(
-            Level.WARNING,
-            "S004",
-            "the service's account has SUPER, and so the whole server",
-            "give it an account of its own, with all privileges on its database and no more",
-        ),
+        Finding("warning", "S004", "the account has SUPER", "use one that has only its database"),
     ),
 )
 
@@ -119,7 +114,7 @@ def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
     """Yield what others could read on its way."""
     yield from look_at_hosts(
         [settings.url.host],
-        is_encrypted=not settings.url.query.keys().isdisjoint(("ssl_ca", "ssl_capath", "ssl_cert")),
+        encrypted=not settings.url.query.keys().isdisjoint(("ssl_ca", "ssl_capath", "ssl_cert")),
         hint="name in the URL who signed the server's certificate: ?ssl_ca=/etc/ssl/ca.pem",
     )
 

@@ -31,7 +31,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from uuid_utils import UUID
 
 from .backend import Carried, CompareDefaults, TakeLock
-from .encryption import look_at_hosts
 from .errors import (
     BEHIND,
     EXISTS,
@@ -47,10 +46,11 @@ from .errors import (
     UnavailableError,
     UnreachableError,
 )
-from .findings import Finding, Level
+from .findings import Finding
 from .postgres_hosts import REACHED
 from .postgres_lock import take_lock
 from .postgres_settings import Pooler
+from .server_settings import look_at_hosts
 from .types import ExactDecimal, UtcDateTime
 
 if TYPE_CHECKING:
@@ -83,22 +83,11 @@ FAILED = "The migration that failed was undone; what came before it stays."
 RISKS: Sequence[tuple[str, Finding]] = (
     (
         "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
-        Finding(
-            Level.WARNING,
-            "S004",
-            "the service's role is a superuser, who may read the server's files and run programs",
-            "give it a role of its own, which owns the tables and no more",
-        ),
+        Finding("warning", "S004", "the role is a superuser", "use one that only owns the tables"),
     ),
     (
-        "SELECT bool_or(setting = '0') FROM pg_settings"
-        " WHERE name IN ('statement_timeout', 'lock_timeout')",
-        Finding(
-            Level.WARNING,
-            "S005",
-            "a session has no statement_timeout or no lock_timeout, so it may wait forever",
-            "a pooler refuses them, so set both on the role: ALTER ROLE ... SET ... = '5s'",
-        ),
+        "SELECT bool_or(setting = '0') FROM pg_settings WHERE name ~ '^(statement|lock)_timeout$'",
+        Finding("warning", "S005", "statement_timeout or lock_timeout is 0", "set it on the role"),
     ),
 )
 
@@ -159,7 +148,7 @@ def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
         modes = (*names.get("sslmode", ()), *names.get("ssl", ()), os.environ.get("PGSSLMODE"))
         yield from look_at_hosts(
             [url.host, *names.get("host", ())],
-            is_encrypted=modes[0] in _ENCRYPTED,
+            encrypted=modes[0] in _ENCRYPTED,
             hint="set PGSSLMODE to verify-full, or to require at least",
         )
 
