@@ -2,9 +2,10 @@
 
     .venv/bin/python bench/transfer.py [--rows=1000000] [--rounds=5]
 
-Both run in turn in one process, on a private server: COPY has its rows in memory, as the driver
-wants them, and commits, into the same table with its indexes; `transfer` is the whole of it, from the first connection to the last row
-that it has read back. What counts is the ratio of each round, because a machine has moods.
+Both run in turn in one process, on a private server. COPY has its rows in memory, as the driver
+wants them, and commits, into the same table with its indexes; `transfer` is the whole of it, from
+the first connection to the last row that it has read back. What counts is the ratio of each round,
+because a machine has moods.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Nothing here commits; the unit of work does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Table,
     TextClause,
+    bindparam,
     delete,
     func,
     insert,
@@ -112,7 +113,7 @@ class Repository(Generic[Model]):
 
     def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
-        rows = self._read(self._rows().where(self._key() == id))
+        rows = self._read(self._reading(_by_key), {"row_id": id})
         if not rows:
             raise self._not_found(id)
         return rows[0]
@@ -130,14 +131,13 @@ class Repository(Generic[Model]):
         The cost does not grow with the depth. Raises InvalidCursorError.
         """
         keys = [self._key()] if by is None else [by, self._key()]
-        statement = self._rows().where(*criteria)
+        statement = self._reading(_page, by, descending, after is not None)
+        # One more than asked for tells whether there is another page.
+        parameters = {"page_limit": limit + 1}
         if after is not None:
             last = decode_cursor(after, [key.type.python_type for key in keys])
-            key, place = tuple_(*keys), tuple_(*last, types=[key.type for key in keys])
-            statement = statement.where(key < place if descending else key > place)
-        order = [key.desc() if descending else key for key in keys]
-        # One more than asked for tells whether there is another page.
-        rows = self._read(statement.order_by(*order).limit(limit + 1))
+            parameters |= {f"page_{key.key}": value for key, value in zip(keys, last, strict=True)}
+        rows = self._read(statement.where(*criteria) if criteria else statement, parameters)
         items = rows[:limit]
         if len(rows) <= limit:
             return Page(items, None)
@@ -223,11 +223,25 @@ class Repository(Generic[Model]):
         columns = [(name, mapper.columns[name]) for name in names]
         return [column if column.key == name else column.label(name) for name, column in columns]
 
+    def _reading(self, build: Callable[..., Select[Any]], *how: Any) -> Select[Any]:
+        # What exists may depend on the repository, if it has a query of its own.
+        if type(self).query is not Repository.query:
+            return build(self._rows(), self._key(), *how)
+        return self._built(build, *how)
+
+    @classmethod
+    @cache
+    def _built(cls, build: Callable[..., Select[Any]], *how: Any) -> Select[Any]:
+        # Once, because it takes a fifth of the time of a request.
+        return build(select(*cls._columns()), cls._key(), *how)
+
     def _rows(self) -> Select[Any]:
         return self.query().with_only_columns(*self._columns(), maintain_column_froms=True)
 
-    def _read(self, statement: Select[Any]) -> Sequence[Row]:
-        return _read_rows(self.session, statement)
+    def _read(
+        self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row]:
+        return _read_rows(self.session, statement, parameters)
 
     def _ordered(self, criteria: Sequence[Criterion], order_by: Order | None) -> Select[Model]:
         order = [self._key()] if order_by is None else [nulls_last(order_by), self._key()]
@@ -237,8 +251,30 @@ class Repository(Generic[Model]):
         return NotFoundError(f"No {self.model.__name__.lower()} has the id {id}.")
 
 
-def _read_rows(session: Session, statement: Select[Any]) -> Sequence[Row]:
+def _by_key(rows: Select[Any], key: QueryableAttribute[Any]) -> Select[Any]:
+    return rows.where(key == bindparam("row_id"))
+
+
+def _page(
+    rows: Select[Any],
+    key: QueryableAttribute[Any],
+    by: QueryableAttribute[Any] | None,
+    descending: bool,
+    follows: bool,
+) -> Select[Any]:
+    keys = [key] if by is None else [by, key]
+    if follows:
+        row = tuple_(*keys)
+        last = tuple_(*(bindparam(f"page_{one.key}", type_=one.type) for one in keys))
+        rows = rows.where(row < last if descending else row > last)
+    order = [one.desc() if descending else one for one in keys]
+    return rows.order_by(*order).limit(bindparam("page_limit"))
+
+
+def _read_rows(
+    session: Session, statement: Select[Any], parameters: Mapping[str, Any] | None
+) -> Sequence[Row]:
     # Straight from the connection: of rows the session keeps nothing, and would look at each.
     if session.autoflush:
         session.flush()
-    return session.connection().execute(statement).all()
+    return session.connection().execute(statement, parameters).all()
