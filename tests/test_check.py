@@ -208,7 +208,9 @@ def test_what_is_wrong_with_the_migrations_is_told(renderer: Renderer, tmp_path:
     assert (bad(right), right.code) == (set(), 0)
     # A database at one of two has not all that the code needs.
     assert bad(several) == {"M001", "M002"}
-    assert "newest migrations: 0001, other. Hint: put one" in several.stderr
+    assert (
+        "M001 error: the migrations have several ends: 0001, other. Hint: put one" in several.stderr
+    )
     assert (behind.code, several.code) == (1, 1)
 
 

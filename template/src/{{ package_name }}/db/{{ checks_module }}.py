@@ -94,9 +94,9 @@ def look_at_server(
 def _heads() -> Finding:
     heads = migrations.heads()
     if len(heads) < 2:
-        return Finding("ok", "M001", f"the newest migration is {_names(heads)}")
-    several, hint = f"there are several newest migrations: {_names(heads)}", "./manage.py rebase"
-    return Finding("error", "M001", several, f"put one on top of the other: {hint}")
+        return Finding("ok", "M001", f"the migrations end at {_names(heads)}")
+    hint = "put one on top of the other: ./manage.py rebase"
+    return Finding("error", "M001", f"the migrations have several ends: {_names(heads)}", hint)
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
