@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -25,7 +26,6 @@ ANSWERS = {"package_name": "shop", "database": "postgresql", "other_databases": 
 REPLICAS = {"package_name": "shop", "database": "postgresql", "extras": ["replicas"]}
 PRODUCTION = {"ENVIRONMENT": "production"}
 LINE = re.compile(r"([SDM]\d{3}) (ok|skipped|warning|error): .+\.")
-ROLE = "plinth_of_a_service"
 # Never reached: what only the settings tell is told without a server.
 AWAY = "postgresql://ann:s3cret@db.invalid/shop"
 
@@ -116,24 +116,30 @@ def test_a_server_that_is_away_is_to_be_reached_encrypted(project: Project) -> N
         assert "s3cret" not in end.stdout + end.stderr
 
 
+def account(url: str) -> tuple[str, str]:
+    """Return a name that no account has yet, and the URL with it."""
+    name, there = f"service_{uuid4().hex[:12]}", urlsplit(url)
+    address = there.netloc.rpartition("@")[2]
+    return name, there._replace(netloc=f"{name}:secret@{address}").geturl()
+
+
 @contextmanager
-def postgres_role(server: str, database: str, **options: str) -> Iterator[str]:
-    """Make a role that owns a database; yield the URL with it."""
-    there = urlsplit(database)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'secret'".encode())
-        for name, value in options.items():
-            connection.execute(f"ALTER ROLE {ROLE} SET {name} = '{value}'".encode())
-        connection.execute(f"ALTER DATABASE {there.path[1:]} OWNER TO {ROLE}".encode())
+def patient_role(url: str) -> Iterator[str]:
+    """Make a role that only reads one database, and never waits forever; yield the URL with it."""
+    name, own = account(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {name} LOGIN PASSWORD 'secret'",
+            f"ALTER ROLE {name} SET statement_timeout = '30s'",
+            f"ALTER ROLE {name} SET lock_timeout = '5s'",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}",
+        ):
+            connection.execute(statement.encode())
         try:
-            address = there.netloc.rpartition("@")[2]
-            yield f"postgresql://{ROLE}:secret@{address}{there.path}"
+            yield own
         finally:
-            connection.execute(f"ALTER DATABASE {there.path[1:]} OWNER TO CURRENT_USER".encode())
-            connection.execute(f"REASSIGN OWNED BY {ROLE} TO CURRENT_USER".encode())
-            with psycopg.connect(database, autocommit=True) as inside:
-                inside.execute(f"DROP OWNED BY {ROLE} CASCADE".encode())
-            connection.execute(f"DROP ROLE {ROLE}".encode())
+            connection.execute(f"DROP OWNED BY {name}".encode())
+            connection.execute(f"DROP ROLE {name}".encode())
 
 
 @SESSIONS
@@ -150,16 +156,10 @@ def test_a_role_of_postgresql_that_may_do_too_much_or_wait_too_long_is_told(
         )
         assert [bad(end) for end in ends] == [{"S004"}, {"S004", "S005"}, set()]
         assert [end.code for end in ends] == [0, 0, 0]
-        # What the service is refused, its role has.
-        with postgres_role(postgres_url, url, statement_timeout="30s", lock_timeout="5s") as own:
-            psycopg_grant(url)
+        # What a pooler refuses from the service, its role has.
+        with patient_role(url) as own:
             (end,) = project.try_each(("shop check --strict", pooled | {"DATABASE_URL": own}))
     assert (bad(end), end.code) == (set(), 0)
-
-
-def psycopg_grant(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {ROLE}".encode())
 
 
 @SESSIONS
@@ -169,18 +169,17 @@ def test_an_account_of_mysql_that_may_do_too_much_is_told(
     answers = ANSWERS | {"sessions": sessions}
     with mysql_database(mysql_url) as url:
         project = Project(renderer.render(answers), answers, url)
-        there = urlsplit(url)
-        ask_mysql(mysql_url, f"CREATE USER {ROLE} IDENTIFIED BY 'secret'")
-        ask_mysql(mysql_url, f"GRANT ALL ON {there.path[1:]}.* TO {ROLE}")
+        name, own = account(url)
+        ask_mysql(mysql_url, f"CREATE USER {name} IDENTIFIED BY 'secret'")
+        ask_mysql(mysql_url, f"GRANT ALL ON {urlsplit(url).path[1:]}.* TO {name}")
         try:
-            own = f"mysql://{ROLE}:secret@{there.netloc.rpartition('@')[2]}{there.path}"
             _, all_powerful, harmless = project.try_each(
                 "shop migrate",
                 ("shop check", PRODUCTION),
                 ("shop check --strict", PRODUCTION | {"DATABASE_URL": own}),
             )
         finally:
-            ask_mysql(mysql_url, f"DROP USER {ROLE}")
+            ask_mysql(mysql_url, f"DROP USER {name}")
 
     assert (bad(all_powerful), all_powerful.code) == ({"S004"}, 0)
     assert (bad(harmless), harmless.code) == (set(), 0)
