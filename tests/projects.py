@@ -27,6 +27,8 @@ import pymysql
 from rendering import ROOT, Answers, Renderer
 
 INSIDE = ROOT / "tests" / "inside"
+# Seconds: servers give their workers 30 to finish what they do, and end them then.
+LONGEST_END = 45
 
 # One process for many commands, because most of a command's time is to import SQLAlchemy.
 RUN_EACH = """
@@ -205,7 +207,7 @@ class Served:
 
     def end(self) -> str:
         """Wait for the end that it was told to come to, and return what it has logged."""
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=LONGEST_END)
         output = self.log.read_text()
         assert self.process.returncode == 0, output
         assert "Traceback" not in output, output

@@ -156,6 +156,16 @@ def test_ctrl_c_leaves_nothing(temporary: Path, start_holder: Callable[[str], Po
     wait_until(footprint.is_gone)
 
 
+def test_as_a_program_it_says_its_url_until_ctrl_c(temporary: Path) -> None:
+    with Popen([sys.executable, MODULE], stdout=PIPE, stderr=PIPE, text=True) as program:
+        assert program.stdout is not None
+        footprint = Footprint.of(program.stdout.readline().strip())
+        program.send_signal(signal.SIGINT)
+        said, problems = program.communicate(timeout=30)
+    assert (program.returncode, said, problems) == (0, "", "")
+    assert footprint.is_gone()
+
+
 def test_ctrl_c_during_the_start_leaves_nothing(
     temporary: Path, start_holder: Callable[[str], Popen[str]]
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from projects import (
+    LONGEST_END,
     Project,
     ask,
     free_port,
@@ -351,7 +352,7 @@ def test_the_makefile_does_all_of_its_own_set_up(
         assert len(page["items"]) == 20
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        server.communicate(timeout=20)
+        server.communicate(timeout=LONGEST_END)
     left = subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, check=False)
     assert left.returncode == 1, "make run left processes behind"
 

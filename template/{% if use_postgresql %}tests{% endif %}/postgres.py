@@ -234,5 +234,18 @@ def _end_of(log: Path) -> str:
     return " | ".join([line.strip() for line in lines if line.strip()][-5:]) or "its log is empty"
 
 
+def _serve() -> None:
+    """Run a server to try things with, until Ctrl-C; nothing of it is kept."""
+    try:
+        with start() as server, suppress(KeyboardInterrupt):
+            print(server.url, flush=True)
+            signal.pause()
+    except ServerError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    _supervise(Path(sys.argv[1]))
+    if sys.argv[1:]:
+        _supervise(Path(sys.argv[1]))
+    else:
+        _serve()
