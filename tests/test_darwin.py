@@ -107,7 +107,7 @@ def test_migrations_go_back_and_forth_as_documented(darwin: Project) -> None:
 
 def test_a_missing_database_or_migration_is_one_line(darwin: Project, postgres_url: str) -> None:
     missing = f"{postgres_url.rpartition('/')[0]}/darwin_is_not_here"
-    for url, expected in [(missing, "does not exist"), ("", "behind 0001: run migrate")]:
+    for url, expected in [(missing, "does not exist"), ("", "behind 0001. Hint: run migrate")]:
         done = Project(darwin.folder, darwin.answers, url).try_run("darwin", "check")
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()

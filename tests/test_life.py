@@ -191,7 +191,7 @@ def test_what_was_written_by_a_command_is_of_today(renderer: Renderer) -> None:
     assert drawn.count("{") > 3
     assert pictures.between(LIFE, pictures.DIAGRAM) == drawn
     said = pictures.between(LIFE, pictures.CHECK)
-    assert "schema: up to date, at 0001\n" in said
+    assert "M002 ok: the schema is at 0001, up to date.\n" in said
     assert 1000 < pictures.PICTURE.stat().st_size < pictures.LARGEST
 
 

@@ -30,12 +30,18 @@ def test_check_compares_the_pools_of_all_workers_with_what_the_server_takes(
             ("shop check --workers=40", on_sqlite),
         )
 
-    lower = "lower DATABASE_POOL_SIZE or DATABASE_MAX_OVERFLOW, or serve with fewer"
-    assert [end.stdout.splitlines()[1] for end in ends] == [
-        "database: postgresql answers and has room for 1 x 14 connections: it takes 197",
-        f"database: postgresql answers, but takes 197 and not 40 x 14 connections: {lower}",
-        "database: postgresql answers",
-        "database: mysql answers and has room for 2 x 14 connections: it takes 200",
-        f"database: mysql answers, but takes 200 and not 40 x 14 connections: {lower}",
-        "database: sqlite answers",
+    lower = "lower DATABASE_POOL_SIZE or DATABASE_MAX_OVERFLOW, or serve with fewer processes"
+    room = [
+        [line for line in (end.stdout + end.stderr).splitlines() if line.startswith("D002")]
+        for end in ends
     ]
+    pools = "connections, and the pools may open"
+    assert room == [
+        [f"D002 ok: postgresql takes 197 {pools} 1 x 14."],
+        [f"D002 warning: postgresql takes 197 {pools} 40 x 14. Hint: {lower}."],
+        [],
+        [f"D002 ok: mysql takes 200 {pools} 2 x 14."],
+        [f"D002 warning: mysql takes 200 {pools} 40 x 14. Hint: {lower}."],
+        [],
+    ]
+    assert all("D001 ok: " in end.stdout for end in ends)

@@ -78,7 +78,7 @@ def test_a_column_added_and_migrated_needs_no_other_edit(project: Project) -> No
     project.run_each(*lines)
     behind = project.try_run("shop", "check")
     assert behind.returncode == 1
-    assert behind.stderr.startswith("schema: at 0001, behind ")
+    assert behind.stderr.startswith("M002 error: the schema is at 0001, behind ")
 
     project.run_each("alembic upgrade head", "alembic downgrade -1", "alembic upgrade +1")
 
@@ -95,8 +95,8 @@ def test_a_column_that_no_migration_made_is_named(project: Project) -> None:
     done = project.try_run("shop", "check")
 
     assert done.returncode == 1
-    wanted = "schema: the models have what it lacks, make a migration: users.new_field\n"
-    assert done.stderr == wanted
+    assert done.stderr.startswith("M004 error: ")
+    assert "lacks what the models have: users.new_field. Hint: make a migration" in done.stderr
     unknown = project.try_run_code(NEW_FIELD)
     assert "SchemaBehindError: The schema is behind: migrations must run." in unknown.stderr
 

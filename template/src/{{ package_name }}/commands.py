@@ -67,25 +67,20 @@ def check(
     workers: Annotated[
         int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes share it.")
     ] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for a warning, too.")] = False,
 ) -> None:
-    """Tell whether the settings are right, the database answers and the schema is up to date."""
+    """Look at the settings, the database and its schema, and tell what to do."""
     settings = load_settings()
-    from .db import migrations
-    from .db.comparison import missing_columns
-    from .db.health import read_heads, read_state
-    from .db.runtime import run
+    from .db import checks
     from .features import unit_of_work as unit_of_work
 
-    typer.echo(f"settings: right, for {settings.environment}")
-    with one_line_errors(settings):
-        for line in run(read_state, settings, workers):
-            typer.echo(line)
-        current = run(read_heads, settings)
-    if migrations.is_behind(current):
-        fail(f"schema: at {_names(current)}, behind {_names(migrations.heads())}: run migrate")
-    if missing := missing_columns(settings):
-        fail(f"schema: the models have what it lacks, make a migration: {', '.join(missing)}")
-    typer.echo(f"schema: up to date, at {_names(current)}")
+    colors = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
+    levels = set()
+    for finding in checks.check(settings, workers):
+        levels.add(finding.level)
+        typer.secho(finding, err=finding.level in colors, fg=colors.get(finding.level))
+    if "error" in levels or (strict and "warning" in levels):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -177,7 +172,3 @@ def one_line_errors(settings: Settings | None = None) -> Iterator[None]:
     except (SettingsError, DataLayerError, CommandError) as error:
         where = f" ({settings.address})" if settings and isinstance(error, UnavailableError) else ""
         fail(f"{error}{where}")
-
-
-def _names(revisions: frozenset[str]) -> str:
-    return ", ".join(sorted(revisions)) or "no revision"

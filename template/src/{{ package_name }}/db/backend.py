@@ -10,6 +10,7 @@ from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import Meaning
+from .findings import Finding
 
 if TYPE_CHECKING:
     from .settings import DatabaseSettings
@@ -102,6 +103,12 @@ class Language(Protocol):
 
     FAILED: str
     """What is left of a migration that failed."""
+
+    RISKS: Sequence[tuple[str, Finding]]
+    """What is dangerous in production: queries that tell so, and what they find."""
+
+    def look_at_settings(self, settings: DatabaseSettings) -> Iterable[Finding]:
+        """Tell what is dangerous in production by the settings alone."""
 
     def tell_client(self, url: URL) -> tuple[list[str], dict[str, str]]:
         """Return the arguments and variables by which such a program finds the database.

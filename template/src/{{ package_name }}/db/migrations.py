@@ -58,8 +58,12 @@ def is_behind(current: frozenset[str]) -> bool:
 
     A revision that this code does not know is a later one: a newer version is being deployed.
     """
-    known = {script.revision for script in revisions().walk_revisions()}
-    return not heads() <= current and current <= known
+    return not heads() <= current and not unknown(current)
+
+
+def unknown(current: frozenset[str]) -> frozenset[str]:
+    """Return which of these revisions this code does not know."""
+    return current - {script.revision for script in revisions().walk_revisions()}
 
 
 def upgrade(settings: DatabaseSettings, revision: str = "head") -> None:

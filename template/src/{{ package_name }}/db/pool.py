@@ -12,7 +12,6 @@ import sqlalchemy
 from sqlalchemy import Engine, NullPool, event, exc
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from .prefix import PREFIX
 from .runtime import calling_frame
 from .settings import DatabaseSettings
 
@@ -41,17 +40,9 @@ def pool_options(settings: DatabaseSettings) -> dict[str, Any]:
     }
 
 
-def describe_room(settings: DatabaseSettings, workers: int, room: int | None) -> str:
-    """Tell that a server answers, and whether it has room for the pools of all workers."""
-    name = settings.url.get_backend_name()
-    each = sum(_limits(settings))
-    if room is None or each == 0:
-        return f"{name} answers"
-    wanted = f"{workers} x {each} connections"
-    if workers * each <= room:
-        return f"{name} answers and has room for {wanted}: it takes {room}"
-    lower = f"{PREFIX}DATABASE_POOL_SIZE or {PREFIX}DATABASE_MAX_OVERFLOW"
-    return f"{name} answers, but takes {room} and not {wanted}: lower {lower}, or serve with fewer"
+def most_connections(settings: DatabaseSettings) -> int:
+    """Return how many connections a process may have open; 0 if that has no limit."""
+    return sum(_limits(settings))
 
 
 class Holders:

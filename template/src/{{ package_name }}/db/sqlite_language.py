@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Insert, Select, Table, Uuid, func, select
@@ -24,6 +25,7 @@ from .errors import (
     ReadOnlyError,
     UnavailableError,
 )
+from .findings import Finding
 from .types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ COMPARE_DEFAULTS: CompareDefaults = True
 TAKE_LOCK: TakeLock | None = None
 CLIENTS: Sequence[str] = ("sqlite3",)
 FAILED = "The migrations were undone, those before the one that failed too."
+RISKS: Sequence[tuple[str, Finding]] = ()
 
 # SQLite has no code of its own for these.
 _MISSING = re.compile(r"no such (table|column)|table \S+ has no column")
@@ -78,6 +81,14 @@ MEANINGS: Mapping[Any, Meaning] = {
     sqlite3.SQLITE_IOERR: (UnavailableError, "The database file cannot be read or written."),
     sqlite3.SQLITE_READONLY: (ReadOnlyError, "The database file accepts no writes."),
 }
+
+
+def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
+    """Yield that the file may be another one tomorrow."""
+    path = str(settings.url.database).removeprefix("file:")
+    if not Path(path).is_absolute():
+        where = f"the file {path} is another one wherever the process starts"
+        yield Finding("warning", "S006", where, "name it from the root: sqlite:////srv/app.db")
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:

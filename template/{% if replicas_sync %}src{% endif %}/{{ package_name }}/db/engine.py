@@ -43,14 +43,6 @@ class Replica:
             execution_options=reading_options(settings),
         )
 
-    def describe(self, workers: int) -> str:
-        """Return a line about it, for so many processes."""
-        name = f"replica {self.settings.address}"
-        with self.engine.connect() as connection:
-            if is_primary(connection.info):
-                return f"{name}: cannot be reached, the primary is read instead"
-        return f"{name}: {primary.describe(self.engine, self.settings, workers)}"
-
     def reaches(self, position: str, seconds: float) -> bool:
         """Tell whether it shows what the primary had written then, after some time at most."""
         deadline, pause = time.monotonic() + seconds, 0.0
@@ -81,11 +73,6 @@ class Database(primary.Database):
         """Return the replica whose turn it is; None if there is none, or none can be reached."""
         there = [one for one in self.replicas if one.hosts.is_worth_a_try]
         return there[next(self._turns) % len(there)] if there else None
-
-    def describe(self, workers: int) -> list[str]:
-        """Return a line about each server, for so many processes; raises UnavailableError."""
-        replicas = [replica.describe(workers) for replica in self.replicas]
-        return [*super().describe(workers), *replicas]
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

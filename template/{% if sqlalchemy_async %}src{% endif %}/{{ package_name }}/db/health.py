@@ -34,12 +34,3 @@ async def read_heads(settings: DatabaseSettings) -> frozenset[str]:
         return await current_heads(database)
     finally:
         await database.dispose()
-
-
-async def read_state(settings: DatabaseSettings, workers: int) -> list[str]:
-    """Return a line about each server, for a process that has no database open."""
-    database = Database(settings)
-    try:
-        return await database.describe(workers)
-    finally:
-        await database.dispose()

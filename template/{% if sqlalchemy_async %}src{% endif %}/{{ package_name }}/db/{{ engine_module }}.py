@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as new_engine
 
-from .backends import LANGUAGES
 from .connections import engine_options, prepare, reading_options
-from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -24,24 +22,18 @@ def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -
 
 
 async def run_on_connection(
-    settings: DatabaseSettings, function: Callable[[Connection], None]
+    settings: DatabaseSettings,
+    function: Callable[[Connection], None],
+    *,
+    for_migrations: bool = True,
 ) -> None:
-    """Call a plain function with a connection of its own, as migrations need it."""
-    engine = create_engine(settings, for_migrations=True)
+    """Call a plain function with a connection of its own, as migrations or the service need it."""
+    engine = create_engine(settings, for_migrations=for_migrations)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(function)
     finally:
         await engine.dispose()
-
-
-async def describe(engine: AsyncEngine, settings: DatabaseSettings, workers: int) -> str:
-    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
-    room = None
-    if query := LANGUAGES[engine.dialect.name].room(settings):
-        async with engine.connect() as connection:
-            room = await connection.scalar(text(query))
-    return describe_room(settings, workers, room)
 
 
 class Database:
@@ -54,10 +46,6 @@ class Database:
         self.reading_sessions: Callable[[], AsyncSession] = self._sessions(
             execution_options=reading_options(settings)
         )
-
-    async def describe(self, workers: int) -> list[str]:
-        """Return a line about the server, for so many processes; raises UnavailableError."""
-        return [f"database: {await describe(self.engine, self.settings, workers)}"]
 
     async def dispose(self) -> None:
         """Close the connections that nobody uses."""

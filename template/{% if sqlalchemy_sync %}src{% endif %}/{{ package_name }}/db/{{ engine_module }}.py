@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy import create_engine as new_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from .backends import LANGUAGES
 from .connections import engine_options, prepare, reading_options
-from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -23,23 +21,19 @@ def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -
     return engine
 
 
-def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection], None]) -> None:
-    """Call a plain function with a connection of its own, as migrations need it."""
-    engine = create_engine(settings, for_migrations=True)
+def run_on_connection(
+    settings: DatabaseSettings,
+    function: Callable[[Connection], None],
+    *,
+    for_migrations: bool = True,
+) -> None:
+    """Call a plain function with a connection of its own, as migrations or the service need it."""
+    engine = create_engine(settings, for_migrations=for_migrations)
     try:
         with engine.connect() as connection:
             function(connection)
     finally:
         engine.dispose()
-
-
-def describe(engine: Engine, settings: DatabaseSettings, workers: int) -> str:
-    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
-    room = None
-    if query := LANGUAGES[engine.dialect.name].room(settings):
-        with engine.connect() as connection:
-            room = connection.scalar(text(query))
-    return describe_room(settings, workers, room)
 
 
 class Database:
@@ -52,10 +46,6 @@ class Database:
         self.reading_sessions: Callable[[], Session] = self._sessions(
             execution_options=reading_options(settings)
         )
-
-    def describe(self, workers: int) -> list[str]:
-        """Return a line about the server, for so many processes; raises UnavailableError."""
-        return [f"database: {describe(self.engine, self.settings, workers)}"]
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

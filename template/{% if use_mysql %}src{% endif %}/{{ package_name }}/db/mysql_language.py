@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -39,7 +39,9 @@ from .errors import (
     StaleError,
     UnavailableError,
 )
+from .findings import Finding
 from .mysql_dialect import defaults_differ
+from .server_settings import look_at_hosts
 from .types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -67,6 +69,13 @@ CLIENTS: Sequence[str] = ("mariadb", "mysql")
 FAILED = (
     "MySQL cannot take back what alters the schema. What it did before is still there: "
     "undo that by hand before the migration runs again."
+)
+RISKS: Sequence[tuple[str, Finding]] = (
+    (
+        "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'"
+        """ AND grantee = CONCAT("'", REPLACE(CURRENT_USER(), '@', "'@'"), "'")""",
+        Finding("warning", "S004", "the account has SUPER", "use one that has only its database"),
+    ),
 )
 
 _STALE: Meaning = (StaleError, "Another transaction changed the same rows; try again.")
@@ -99,6 +108,15 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
     **dict.fromkeys((2002, 2003, 2006, 2013, 2014, 2055), UNREACHABLE),
 }
+
+
+def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
+    """Yield what others could read on its way."""
+    yield from look_at_hosts(
+        [settings.url.host],
+        encrypted=not settings.url.query.keys().isdisjoint(("ssl_ca", "ssl_capath", "ssl_cert")),
+        hint="name in the URL who signed the server's certificate: ?ssl_ca=/etc/ssl/ca.pem",
+    )
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,11 @@ from .errors import (
     UnavailableError,
     UnreachableError,
 )
+from .findings import Finding
 from .postgres_hosts import REACHED
 from .postgres_lock import take_lock
 from .postgres_settings import Pooler
+from .server_settings import look_at_hosts
 from .types import ExactDecimal, UtcDateTime
 
 if TYPE_CHECKING:
@@ -77,6 +80,16 @@ COMPARE_DEFAULTS: CompareDefaults = True
 TAKE_LOCK: TakeLock | None = take_lock
 CLIENTS: Sequence[str] = ("psql",)
 FAILED = "The migration that failed was undone; what came before it stays."
+RISKS: Sequence[tuple[str, Finding]] = (
+    (
+        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
+        Finding("warning", "S004", "the role is a superuser", "use one that only owns the tables"),
+    ),
+    (
+        "SELECT bool_or(setting = '0') FROM pg_settings WHERE name ~ '^(statement|lock)_timeout$'",
+        Finding("warning", "S005", "statement_timeout or lock_timeout is 0", "set it on the role"),
+    ),
+)
 
 # Those that only make queries faster, if nothing would be lost with them and they may be dropped.
 _INDEXES = text(
@@ -86,6 +99,8 @@ _INDEXES = text(
     " AND NOT indisclustered AND reltablespace = 0 AND NOT relispartition"
     " AND obj_description(oid, 'pg_class') IS NULL AND pg_has_role(relowner, 'USAGE')"
 )
+# With any other mode of libpq, whoever stands between can have the connection unencrypted.
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
 # That of a write on a server which is not, or no longer, the primary.
 READ_ONLY = "25006"
 
@@ -123,6 +138,19 @@ MEANINGS: Mapping[Any, Meaning] = {
     READ_ONLY: (UnreachableError, "The database that is reached accepts no writes."),
     "outdated": (BusyError, "The schema has just changed; try again."),
 }
+
+
+def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
+    """Yield what others could read on its way."""
+    for url in filter(None, (settings.url, settings.direct_url)):
+        names = url.normalized_query
+        # Drivers differ in its name, and all of them read the variable.
+        modes = (*names.get("sslmode", ()), *names.get("ssl", ()), os.environ.get("PGSSLMODE"))
+        yield from look_at_hosts(
+            [url.host, *names.get("host", ())],
+            encrypted=modes[0] in _ENCRYPTED,
+            hint="set PGSSLMODE to verify-full, or to require at least",
+        )
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:

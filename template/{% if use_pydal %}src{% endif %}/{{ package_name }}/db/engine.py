@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy import create_engine as new_engine
 
 from .adapters.base import Lender
 from .adapters.conversion import Converter
 from .adapters.tables import Tables
-from .backends import LANGUAGES
 from .base import Base
 from .connections import engine_options, prepare, reading_options
 from .derivation import derive
-from .pool import describe_room
 from .settings import DatabaseSettings
 
 
@@ -27,23 +25,19 @@ def create_engine(settings: DatabaseSettings, *, for_migrations: bool = False) -
     return engine
 
 
-def run_on_connection(settings: DatabaseSettings, function: Callable[[Connection], None]) -> None:
-    """Call a plain function with a connection of its own, as migrations need it."""
-    engine = create_engine(settings, for_migrations=True)
+def run_on_connection(
+    settings: DatabaseSettings,
+    function: Callable[[Connection], None],
+    *,
+    for_migrations: bool = True,
+) -> None:
+    """Call a plain function with a connection of its own, as migrations or the service need it."""
+    engine = create_engine(settings, for_migrations=for_migrations)
     try:
         with engine.connect() as connection:
             function(connection)
     finally:
         engine.dispose()
-
-
-def describe(engine: Engine, settings: DatabaseSettings, workers: int) -> str:
-    """Tell that a server answers, and whether it has room for all; raises UnavailableError."""
-    room = None
-    if query := LANGUAGES[engine.dialect.name].room(settings):
-        with engine.connect() as connection:
-            room = connection.scalar(text(query))
-    return describe_room(settings, workers, room)
 
 
 class Database:
@@ -75,10 +69,6 @@ class Database:
         """Keep the tables for the next unit of work."""
         tables.lend(None)
         self._idle.append(tables)
-
-    def describe(self, workers: int) -> list[str]:
-        """Return a line about the server, for so many processes; raises UnavailableError."""
-        return [f"database: {describe(self.engine, self.settings, workers)}"]
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

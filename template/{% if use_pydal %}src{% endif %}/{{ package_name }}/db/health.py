@@ -34,12 +34,3 @@ def read_heads(settings: DatabaseSettings) -> frozenset[str]:
         return current_heads(database)
     finally:
         database.dispose()
-
-
-def read_state(settings: DatabaseSettings, workers: int) -> list[str]:
-    """Return a line about each server, for a process that has no database open."""
-    database = Database(settings)
-    try:
-        return database.describe(workers)
-    finally:
-        database.dispose()
