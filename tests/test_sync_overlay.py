@@ -23,6 +23,7 @@ RENAMES = {
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncResult": "Result",
+    "AsyncRetrying": "Retrying",
     "AsyncScalarResult": "ScalarResult",
     "AsyncSession": "Session",
     "AsyncSessionTransaction": "SessionTransaction",
