@@ -88,7 +88,7 @@ def look_at_settings(settings: DatabaseSettings) -> Iterator[Finding]:
     path = str(settings.url.database).removeprefix("file:")
     if not Path(path).is_absolute():
         where = f"the file {path} is another one wherever the process starts"
-        yield Finding("warning", "S006", where, "name it from the root: sqlite:////srv/app.db")
+        yield Finding("warning", "S006", where, "name it from the root, after four slashes")
 
 
 def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
