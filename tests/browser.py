@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSERS = ("chromium", "google-chrome")
@@ -63,13 +63,22 @@ def fill(driver: Chrome, **texts: str) -> None:
 
 
 def save(driver: Chrome) -> None:
-    """Send the form by the keyboard, wherever its button is, and wait for the page that follows."""
+    """Send the form by the keyboard, wherever its button is."""
     button = find(driver, "[name=save][value=Save]")
-    button.send_keys(Keys.ENTER)
-    WebDriverWait(driver, SECONDS).until(staleness_of(button))
+    follow(driver, lambda: button.send_keys(Keys.ENTER))
 
 
 def log_in(driver: Chrome, address: str, password: str) -> None:
     driver.get(f"{address}/admin/login")
     fill(driver, username="admin", password=password)
-    find(driver, "button[type=submit]").click()
+    follow(driver, find(driver, "button[type=submit]").click)
+
+
+def follow(driver: Chrome, act: Callable[[], None]) -> None:
+    """Do what leads to another page, and wait until that is there."""
+    driver.execute_script("document.isLeft = true")
+    act()
+    # Between two pages, the driver may have none to ask.
+    waiting = WebDriverWait(driver, SECONDS, ignored_exceptions=[WebDriverException])
+    there = "return !document.isLeft && document.readyState === 'complete'"
+    waiting.until(lambda _: driver.execute_script(there))
