@@ -48,6 +48,13 @@ def test_a_sample_of_the_faults_is_caught() -> None:
     assert done.stdout.endswith(f"planted {len(SAMPLE)}, caught {len(SAMPLE)}\n")
 
 
+@LATER
+def test_each_fault_has_its_place() -> None:
+    done = plant("--places")
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_there_are_faults_of_every_kind_and_each_is_listed() -> None:
     done = plant("--list")
 

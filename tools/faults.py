@@ -4,6 +4,7 @@
     python tools/faults.py --list          name them
     python tools/faults.py --only NAME     plant one; may be repeated
     python tools/faults.py --sample 8      plant some, spread over all kinds
+    python tools/faults.py --places        plant none, and see that each could be
 
 A fault replaces text in a project that passes its tests, and names the tests that could notice.
 """
@@ -200,6 +201,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--sample", type=int, metavar="N")
     parser.add_argument("--list", action="store_true", help="name the faults and plant none")
+    parser.add_argument("--places", action="store_true", help="see that each could be planted")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time")
     parser.add_argument("--planted", type=Path, default=PLANTED, help="the folder of the faults")
     options = parser.parse_args()
@@ -215,6 +217,8 @@ def main() -> int:
             folders = render(projects, work)
             for fault in faults:
                 fault.texts(folders[fault.project])
+            if options.places:
+                return 0
             prove_green(faults, folders, options.jobs)
             caught = plant_all(faults, folders, work, options.jobs)
     except FaultError as error:
