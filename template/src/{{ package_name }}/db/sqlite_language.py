@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,11 @@ BEFORE_MOVING: Sequence[str] = ()
 
 def _read_moments(stored: Sequence[str]) -> Sequence[str]:
     if not {19, 26}.issuperset(map(len, stored)) or "T" in "".join(stored):
-        # Somebody else wrote one of them.
-        stored = [str(datetime.fromisoformat(one)) for one in stored]
+        # Somebody else wrote one of them, maybe with a zone.
+        moments = map(datetime.fromisoformat, stored)
+        stored = [
+            str(one.astimezone(UTC).replace(tzinfo=None) if one.tzinfo else one) for one in moments
+        ]
     return shortest(stored)
 
 
