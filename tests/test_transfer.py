@@ -386,3 +386,20 @@ BASE = {"package_name": "shop", "web": "none", "examples": ["items"]}
 
 def update(folder: Path, answers: dict[str, Any]) -> None:
     copier.run_update(folder, data=answers, defaults=True, overwrite=True, quiet=True)
+
+
+def test_a_time_that_somebody_else_wrote_with_a_zone_is_the_same_moment(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    answers = {"package_name": "shop", "web": "none", "examples": ["items"]}
+    source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
+    project = Project(renderer.render(answers), answers, source)
+    project.run_each("shop migrate", "shop seed --rows=1")
+    with closing(sqlite3.connect(tmp_path / "source.db")) as connection, connection:
+        connection.execute("UPDATE items SET created_at = '2026-03-01T14:00:00.5+02:00'")
+
+    project.run("shop", "transfer", f"--from={source}", f"--to={target}")
+
+    with closing(sqlite3.connect(tmp_path / "target.db")) as connection:
+        moved = connection.execute("SELECT created_at FROM items").fetchall()
+    assert moved == [("2026-03-01 12:00:00.500000",)]
