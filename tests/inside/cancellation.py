@@ -5,7 +5,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -32,6 +32,14 @@ def no_garbage_collection() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+async def no_thread_left() -> AsyncIterator[None]:
+    """Let the threads of aiosqlite that nobody waits for end while there is a loop."""
+    threads = threading.active_count()
+    yield
+    await until_threads_ended(threads)
 
 
 async def write_a_pair(database: Database) -> None:

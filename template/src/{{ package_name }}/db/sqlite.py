@@ -140,5 +140,6 @@ def _end_without_waiting(driver: Any, ended: Event) -> None:
         while True:
             queue.get_nowait()
     queue.put((None, finish))
+    # From its own thread, so that it need not tell a loop that may have closed by then.
+    queue.put((None, driver.stop))
     driver._connection = None
-    driver.stop()
