@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,17 @@ def _limits(settings: DatabaseSettings) -> tuple[int, int]:
 def _place_of_caller() -> Place:
     """Return the innermost line that is neither the data layer's nor a library's."""
     frame = calling_frame()
-    data_layer, package = str(_DATA_LAYER), str(_PACKAGE)
     while frame is not None:
-        file = frame.f_code.co_filename
-        is_ours = file.startswith(package)
-        if not file.startswith(data_layer if is_ours else _LIBRARIES):
+        if _is_a_callers(file := frame.f_code.co_filename):
             return file, frame.f_lineno
         frame = frame.f_back
     return "unknown", 0
+
+
+@cache
+def _is_a_callers(file: str) -> bool:
+    is_ours = file.startswith(str(_PACKAGE))
+    return not file.startswith(str(_DATA_LAYER) if is_ours else _LIBRARIES)
 
 
 def _shorten(file: str, line: int) -> str:

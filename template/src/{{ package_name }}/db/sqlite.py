@@ -99,9 +99,15 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A writer takes the lock at once: waiting works then, upgrading a read lock fails.
-        reading = connection.get_execution_options().get(READ_ONLY, False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get(READ_ONLY, False):
+            # A writer takes the lock at once: waiting works then, upgrading a read lock fails.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif connection.dialect.is_async:
+            # Without a cursor, because each of its steps is a way to the thread and back.
+            raw: Any = connection.connection.dbapi_connection
+            raw.run_async(lambda driver: driver.execute("BEGIN"))
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     @event.listens_for(engine, "reset")
     def roll_back(
