@@ -37,7 +37,7 @@ def no_garbage_collection() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 async def no_thread_left() -> AsyncIterator[None]:
     """Let the threads of aiosqlite that nobody waits for end while there is a loop."""
-    threads = threading.active_count()
+    threads = running_threads()
     yield
     await until_threads_ended(threads)
 
@@ -64,10 +64,15 @@ async def left_behind(database: Database) -> list[str]:
         return list(await session.scalars(text(query)))
 
 
+def running_threads() -> int:
+    """Return how many threads of aiosqlite there are."""
+    return sum("_connection_worker_thread" in thread.name for thread in threading.enumerate())
+
+
 async def until_threads_ended(many: int) -> None:
     """Wait for the threads of aiosqlite that nobody waits for."""
     async with asyncio.timeout(30):
-        while threading.active_count() > many:
+        while running_threads() > many:
             await asyncio.sleep(0.01)
 
 
@@ -125,6 +130,37 @@ async def test_writes_cancelled_at_random_moments_leave_nothing(
     await other.dispose()
 
 
+async def test_reads_cancelled_at_random_moments_leave_nothing(settings: Settings) -> None:
+    one = {"database_pool_size": 1, "database_max_overflow": 0}
+    database, other = pooled(settings, **one), pooled(settings)
+    await write_a_pair(other)
+
+    async def read() -> int:
+        async with ThingUnitOfWork(database).read_only() as uow:
+            return len((await uow.things.page()).items) + await uow.things.count()
+
+    assert await read() == 4
+    started = time.monotonic()
+    assert await read() == 4
+    lasts = time.monotonic() - started
+    moments = random.Random()
+    cancelled = 0
+    for _ in range(100):
+        running = asyncio.create_task(read())
+        await asyncio.sleep(moments.uniform(0, lasts))
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        cancelled += running.cancelled()
+        # With the same connection, if it is still one.
+        assert await read() == 4
+
+    assert cancelled > 10, "hardly any task was cancelled before its end"
+    await check_that_nothing_is_left(database, other)
+    await database.dispose()
+    await other.dispose()
+
+
 async def test_a_cancelled_query_ends_at_once_and_frees_what_it_held(settings: Settings) -> None:
     database, other = pooled(settings), pooled(settings, database_lock_timeout=3.0)
     started = time.monotonic()
@@ -155,7 +191,7 @@ async def test_a_writer_cancelled_while_it_waits_does_not_take_the_lock_later(
             async with ThingUnitOfWork(database) as waiting:
                 await waiting.things.get_one(row.id, for_update=True)
 
-        threads = threading.active_count()
+        threads = running_threads()
         waiting = asyncio.create_task(wait_for_the_row())
         await asyncio.sleep(0.2)
         started = time.monotonic()
