@@ -62,11 +62,9 @@ class Repository(Generic[Model]):
 
     def get(self, id: Any, *, for_update: bool = False) -> Model | None:
         """Return the entity or None; with for_update nobody else can change it until the commit."""
-        statement = self.query().where(self._key() == id)
-        if for_update:
-            # What was read before the lock may be out of date.
-            statement = statement.with_for_update().execution_options(populate_existing=True)
-        return self.session.scalars(statement).one_or_none()
+        build = _by_key_locked if for_update else _by_key
+        statement = self._statement(build, entities=True)
+        return self.session.scalars(statement, {"row_id": id}).one_or_none()
 
     def get_one(self, id: Any, *, for_update: bool = False) -> Model:
         """Return the entity; raises NotFoundError. See get."""
@@ -113,7 +111,7 @@ class Repository(Generic[Model]):
 
     def read_one(self, id: Any) -> Row:
         """Return the row, not an entity; raises NotFoundError."""
-        rows = self._read(self._reading(_by_key), {"row_id": id})
+        rows = self._read(self._statement(_by_key), {"row_id": id})
         if not rows:
             raise self._not_found(id)
         return rows[0]
@@ -131,7 +129,7 @@ class Repository(Generic[Model]):
         The cost does not grow with the depth. Raises InvalidCursorError.
         """
         keys = [self._key()] if by is None else [by, self._key()]
-        statement = self._reading(_page, by, descending, after is not None)
+        statement = self._statement(_page, by, descending, after is not None)
         # One more than asked for tells whether there is another page.
         parameters = {"page_limit": limit + 1}
         if after is not None:
@@ -223,17 +221,20 @@ class Repository(Generic[Model]):
         columns = [(name, mapper.columns[name]) for name in names]
         return [column if column.key == name else column.label(name) for name, column in columns]
 
-    def _reading(self, build: Callable[..., Select[Any]], *how: Any) -> Select[Any]:
+    def _statement(
+        self, build: Callable[..., Select[Any]], *how: Any, entities: bool = False
+    ) -> Select[Any]:
         # What exists may depend on the repository, if it has a query of its own.
         if type(self).query is not Repository.query:
-            return build(self._rows(), self._key(), *how)
-        return self._built(build, *how)
+            return build(self.query() if entities else self._rows(), self._key(), *how)
+        return self._built(build, *how, entities=entities)
 
     @classmethod
     @cache
-    def _built(cls, build: Callable[..., Select[Any]], *how: Any) -> Select[Any]:
+    def _built(cls, build: Callable[..., Select[Any]], *how: Any, entities: bool) -> Select[Any]:
         # Once, because it takes a fifth of the time of a request.
-        return build(select(*cls._columns()), cls._key(), *how)
+        found = select(cls.model) if entities else select(*cls._columns())
+        return build(found, cls._key(), *how)
 
     def _rows(self) -> Select[Any]:
         return self.query().with_only_columns(*self._columns(), maintain_column_froms=True)
@@ -253,6 +254,11 @@ class Repository(Generic[Model]):
 
 def _by_key(rows: Select[Any], key: QueryableAttribute[Any]) -> Select[Any]:
     return rows.where(key == bindparam("row_id"))
+
+
+def _by_key_locked(rows: Select[Any], key: QueryableAttribute[Any]) -> Select[Any]:
+    # What was read before the lock may be out of date.
+    return _by_key(rows, key).with_for_update().execution_options(populate_existing=True)
 
 
 def _page(
