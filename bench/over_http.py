@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+import peers
 from processes import BENCH, Clients, Server, ask, serving
 from projects import Project, free_port
 
@@ -24,6 +25,7 @@ class Kind(NamedTuple):
     sessions: str
     raw: str | None
     core: str
+    usual: str | None = None
 
     @property
     def name(self) -> str:
@@ -31,7 +33,7 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    Kind("postgresql", "async", "raw_asyncpg", "core_async"),
+    Kind("postgresql", "async", "raw_asyncpg", "core_async", "usual_async"),
     Kind("postgresql", "sync", "raw_psycopg", "core_sync"),
     Kind("sqlite", "async", None, "core_async"),
     Kind("sqlite", "sync", "raw_sqlite3", "core_sync"),
@@ -44,27 +46,45 @@ DRIVERS = {
 }
 
 
+class Guest(NamedTuple):
+    """A peer, and a database that has its table."""
+
+    peer: peers.Peer
+    url: str
+
+
 def measure(
-    project: Project, kind: Kind, clients: Clients, rounds: int, seconds: float
+    project: Project,
+    kind: Kind,
+    clients: Clients,
+    rounds: int,
+    seconds: float,
+    guest: Guest | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield what each operation took on each server, by rounds, each in another order."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(start(project, kind, who))
-            for who in ("ours", "raw", "core")
+            for who in ("ours", "raw", "core", "usual")
             if who == "ours" or getattr(kind, who)
         ]
-        requests = requests_of(servers[0].port)
+        requests = dict.fromkeys((server.name for server in servers), requests_of(servers[0].port))
+        if guest:
+            servers.append(stack.enter_context(peers.start(guest.peer, free_port(), guest.url)))
+            requests[peers.NAME] = peers.REQUESTS
         for server in servers:
-            for operation in OPERATIONS:
-                clients.ask(server, requests[operation], CLIENTS, 0.3)
+            for texts in requests[server.name].values():
+                clients.ask(server, texts, CLIENTS, 0.3)
         for operation in OPERATIONS:
+            asked = [server for server in servers if operation in requests[server.name]]
             taken: list[dict[str, Any]] = []
             for number in range(rounds):
-                first = number % len(servers)
+                first = number % len(asked)
                 done = {
-                    server.name: clients.ask(server, requests[operation], CLIENTS, seconds)
-                    for server in servers[first:] + servers[:first]
+                    server.name: clients.ask(
+                        server, requests[server.name][operation], CLIENTS, seconds
+                    )
+                    for server in asked[first:] + asked[:first]
                 }
                 for name, measured in done.items():
                     check(measured, f"{kind.name} {operation} {name}")

@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/run.py            all of it, in under 20 minutes
     .venv/bin/python bench/run.py --quick    fewer and shorter rounds, in about 3 minutes
-    .venv/bin/python bench/run.py --only=http,layer,growth,daily --document
+    .venv/bin/python bench/run.py --only=http,layer,growth,daily,green,suite --document
 
 Seconds depend on the machine and on what else it does. So what counts is the ratio of two that did
 the same right after one another, and of the ratios the median over all rounds.
@@ -17,19 +17,22 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
 import daily  # noqa: E402
+import green  # noqa: E402
 import growth  # noqa: E402
 import layer  # noqa: E402
 import over_http  # noqa: E402
+import peers  # noqa: E402
 import report  # noqa: E402
+import suite  # noqa: E402
 from conftest import load_server  # noqa: E402
 from processes import BenchError, Clients  # noqa: E402
 from projects import Project, postgres_database  # noqa: E402
@@ -37,8 +40,9 @@ from rendering import Renderer, quickly, snapshot  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 OUTPUT = ROOT / ".bench"
-SECTIONS = ("http", "layer", "growth", "daily")
+SECTIONS = ("http", "layer", "growth", "daily", "green", "suite")
 say = Console(stderr=True)
+Fetched = TypeVar("Fetched")
 
 
 class Size(NamedTuple):
@@ -51,6 +55,7 @@ class Size(NamedTuple):
     layer: dict[str, Any]
     sizes: tuple[int, ...]
     turns: int
+    lives: int
 
 
 WHOLE = Size(
@@ -61,6 +66,7 @@ WHOLE = Size(
     layer={"rounds": 7, "bulk": 100_000, "rows": 401_000, "repeat": 40, "seconds": 280},
     sizes=growth.SIZES,
     turns=5,
+    lives=2,
 )
 QUICK = Size(
     rounds=3,
@@ -70,6 +76,7 @@ QUICK = Size(
     layer={"rounds": 3, "bulk": 10_000, "rows": 11_000, "repeat": 10, "seconds": 60},
     sizes=(1_000, 10_000),
     turns=2,
+    lives=1,
 )
 
 
@@ -127,14 +134,17 @@ class Bench:
         for kind in over_http.KINDS[: self.size.kinds]:
             if "http" in wanted:
                 say.print(f"http: {kind.name}")
-                with self.project(kind, "http", self.size.rows) as project:
+                with (
+                    self.project(kind, "http", self.size.rows) as project,
+                    self.guest(kind) as guest,
+                ):
                     found["http"] += over_http.measure(
-                        project, kind, self.clients, self.size.rounds, self.size.seconds
+                        project, kind, self.clients, self.size.rounds, self.size.seconds, guest
                     )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
                 with self.project(kind, "layer", 0) as project:
-                    peer = layer.install_peer(OUTPUT)
+                    peer = self.fetched(layer.PEER, layer.install_peer)
                     order = self.size.layer
                     try:
                         found["layer"][kind.name] = layer.measure(project, kind, peer, order)
@@ -143,7 +153,48 @@ class Bench:
         if {"growth", "daily"} & {*wanted}:
             with self.project(over_http.KINDS[0], "growth", self.size.rows) as project:
                 found |= self.measure_one(project, wanted)
+        if "green" in wanted:
+            say.print("green")
+            peer = self.fetched(peers.RELEASE, peers.prepare)
+            template, folder = self.renderer.template, self.folder("green")
+            try:
+                found["green"] = green.measure(template, self.server, peer, folder, self.size.lives)
+            except BenchError as error:
+                say.print(f"not measured: {error}")
+        if "suite" in wanted:
+            say.print("suite")
+            folder, cache = self.folder("suite"), OUTPUT / "mypy"
+            whole = self.size is WHOLE
+            found["suite"] = suite.measure(
+                self.renderer, self.server, folder, cache, self.size.lives, tests=whole
+            )
         return found
+
+    def folder(self, name: str) -> Path:
+        """Make a folder that is removed at the end."""
+        folder = self.renderer.shared / name
+        folder.mkdir()
+        return folder
+
+    def fetched(self, name: str, prepare: Callable[[Path], Fetched]) -> Fetched | None:
+        """Return what it takes to measure a peer; None, and a line that says so, if it fails."""
+        try:
+            return prepare(OUTPUT)
+        except BenchError as error:
+            say.print(f"without {name}: {error}", markup=False)
+            return None
+
+    @contextmanager
+    def guest(self, kind: over_http.Kind) -> Iterator[over_http.Guest | None]:
+        """Provide the peer that serves over HTTP, with as many rows as ours has."""
+        peer = self.fetched(peers.RELEASE, peers.prepare) if kind.usual else None
+        if peer is None:
+            yield None
+            return
+        with postgres_database(self.server) as url:
+            peers.migrate(peer.project, url)
+            peers.fill(url, self.size.rows)
+            yield over_http.Guest(peer, url)
 
     def measure_one(self, project: Project, wanted: list[str]) -> dict[str, Any]:
         """Measure what is much the same for all kinds."""
@@ -155,9 +206,9 @@ class Bench:
             found["growth"] = growth.with_rows(project, clients, self.size.sizes, seconds)
         if "daily" in wanted:
             say.print("daily")
-            folder = self.renderer.shared / "daily"
-            folder.mkdir()
-            found["daily"] = daily.measure(self.renderer, project, folder, self.size.turns)
+            found["daily"] = daily.measure(
+                self.renderer, project, self.server, self.folder("daily"), self.size.turns
+            )
         return found
 
     @contextmanager
