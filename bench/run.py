@@ -1,7 +1,7 @@
 """Measure rendered services beside their ceilings, and say which targets are met.
 
     .venv/bin/python bench/run.py            all of it, in under 20 minutes
-    .venv/bin/python bench/run.py --quick    fewer and shorter rounds, in about 3 minutes
+    .venv/bin/python bench/run.py --quick    less of all, without green, in about 3 minutes
     .venv/bin/python bench/run.py --only=http,layer,growth,daily,green,suite --document
 
 Seconds depend on the machine and on what else it does. So what counts is the ratio of two that did
@@ -39,7 +39,6 @@ from projects import Project, postgres_database  # noqa: E402
 from rendering import Renderer, quickly, snapshot  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-OUTPUT = ROOT / ".bench"
 SECTIONS = ("http", "layer", "growth", "daily", "green", "suite")
 say = Console(stderr=True)
 Fetched = TypeVar("Fetched")
@@ -83,7 +82,8 @@ QUICK = Size(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--only", default=",".join(SECTIONS), help="such as http,layer")
+    parser.add_argument("--only", help="such as http,layer")
+    parser.add_argument("--output", type=Path, default=ROOT / ".bench", help="a folder")
     parser.add_argument("--document", action="store_true", help="put the table in docs/speed.md")
     options = parser.parse_args()
     # However it is told to end, what it has started ends before it.
@@ -94,7 +94,11 @@ def main() -> int:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "COPIER_SETTINGS_PATH": str(ROOT / "tests" / "no-copier-settings.yml"),
     }
-    OUTPUT.mkdir(exist_ok=True)
+    # From an empty folder to green takes as long as all the rest of the quick one.
+    usual = [name for name in SECTIONS if name != "green" or not options.quick]
+    wanted = options.only.split(",") if options.only else usual
+    output = options.output.resolve()
+    output.mkdir(exist_ok=True)
     begun = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -102,10 +106,10 @@ def main() -> int:
         (folder / "template").mkdir()
         snapshot(folder / "template")
         clients = stack.enter_context(Clients())
-        bench = Bench(Renderer(folder), server.url, clients, size)
-        found = bench.measure(options.only.split(","))
+        bench = Bench(Renderer(folder), server.url, clients, size, output)
+        found = bench.measure(wanted)
     found["minutes"] = (time.monotonic() - begun) / 60
-    results = OUTPUT / "results.json"
+    results = output / "results.json"
     # What was left out this time is still what it was.
     known = json.loads(results.read_text()) if results.is_file() else {}
     text = json.dumps(
@@ -113,7 +117,7 @@ def main() -> int:
     )
     results.write_text(text + "\n")
     found = json.loads(text)
-    report.write(found, OUTPUT)
+    report.write(found, output)
     if options.document:
         report.document(found, ROOT / "docs" / "speed.md")
     return 0
@@ -122,11 +126,14 @@ def main() -> int:
 class Bench:
     """What is measured, on the projects that it needs."""
 
-    def __init__(self, renderer: Renderer, server: str, clients: Clients, size: Size) -> None:
+    def __init__(
+        self, renderer: Renderer, server: str, clients: Clients, size: Size, output: Path
+    ) -> None:
         self.renderer = renderer
         self.server = server
         self.clients = clients
         self.size = size
+        self.output = output
 
     def measure(self, wanted: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = {"load": os.getloadavg()[0], "http": [], "layer": {}}
@@ -149,7 +156,7 @@ class Bench:
                     try:
                         found["layer"][kind.name] = layer.measure(project, kind, peer, order)
                     except BenchError as error:
-                        say.print(f"not measured: {error}")
+                        say.print(f"not measured: {error}", markup=False)
         if {"growth", "daily"} & {*wanted}:
             with self.project(over_http.KINDS[0], "growth", self.size.rows) as project:
                 found |= self.measure_one(project, wanted)
@@ -160,10 +167,10 @@ class Bench:
             try:
                 found["green"] = green.measure(template, self.server, peer, folder, self.size.lives)
             except BenchError as error:
-                say.print(f"not measured: {error}")
+                say.print(f"not measured: {error}", markup=False)
         if "suite" in wanted:
             say.print("suite")
-            folder, cache = self.folder("suite"), OUTPUT / "mypy"
+            folder, cache = self.folder("suite"), self.output / "mypy"
             whole = self.size is WHOLE
             found["suite"] = suite.measure(
                 self.renderer, self.server, folder, cache, self.size.lives, tests=whole
@@ -179,7 +186,7 @@ class Bench:
     def fetched(self, name: str, prepare: Callable[[Path], Fetched]) -> Fetched | None:
         """Return what it takes to measure a peer; None, and a line that says so, if it fails."""
         try:
-            return prepare(OUTPUT)
+            return prepare(self.output)
         except BenchError as error:
             say.print(f"without {name}: {error}", markup=False)
             return None
