@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import peers
@@ -26,6 +27,7 @@ class Kind(NamedTuple):
     raw: str | None
     core: str
     usual: str | None = None
+    litestar: str | None = None
 
     @property
     def name(self) -> str:
@@ -33,7 +35,7 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    Kind("postgresql", "async", "raw_asyncpg", "core_async", "usual_async"),
+    Kind("postgresql", "async", "raw_asyncpg", "core_async", "usual_async", "litestar_async"),
     Kind("postgresql", "sync", "raw_psycopg", "core_sync"),
     Kind("sqlite", "async", None, "core_async"),
     Kind("sqlite", "sync", "raw_sqlite3", "core_sync"),
@@ -46,11 +48,12 @@ DRIVERS = {
 }
 
 
-class Guest(NamedTuple):
-    """A peer, and a database that has its table."""
+class Guests(NamedTuple):
+    """What there is of the peers: a template and a database with its table, Litestar's packages."""
 
-    peer: peers.Peer
-    url: str
+    template: peers.Peer | None = None
+    url: str = ""
+    litestar: Path | None = None
 
 
 def measure(
@@ -59,7 +62,7 @@ def measure(
     clients: Clients,
     rounds: int,
     seconds: float,
-    guest: Guest | None = None,
+    guests: Guests = Guests(),  # noqa: B008
 ) -> Iterator[dict[str, Any]]:
     """Yield what each operation took on each server, by rounds, each in another order."""
     with ExitStack() as stack:
@@ -68,9 +71,14 @@ def measure(
             for who in ("ours", "raw", "core", "usual")
             if who == "ours" or getattr(kind, who)
         ]
-        requests = dict.fromkeys((server.name for server in servers), requests_of(servers[0].port))
-        if guest:
-            servers.append(stack.enter_context(peers.start(guest.peer, free_port(), guest.url)))
+        every = requests_of(servers[0].port)
+        requests = dict.fromkeys((server.name for server in servers), every)
+        if guests.litestar:
+            servers.append(stack.enter_context(start(project, kind, "litestar", guests.litestar)))
+            requests["litestar"] = {name: every[name] for name in OPERATIONS[:3]}
+        if guests.template:
+            port = free_port()
+            servers.append(stack.enter_context(peers.start(guests.template, port, guests.url)))
             requests[peers.NAME] = peers.REQUESTS
         for server in servers:
             for texts in requests[server.name].values():
@@ -99,7 +107,9 @@ def check(measured: dict[str, Any], what: str) -> None:
 
 
 @contextmanager
-def start(project: Project, kind: Kind, who: str, **variables: str) -> Iterator[Server]:
+def start(
+    project: Project, kind: Kind, who: str, packages: Path | None = None, **variables: str
+) -> Iterator[Server]:
     """Serve the project as its users do, or one of its ceilings by the same server."""
     port = free_port()
     settings = {
@@ -117,7 +127,9 @@ def start(project: Project, kind: Kind, who: str, **variables: str) -> Iterator[
         environment |= {
             "BENCH_URL": project.url.replace(scheme, driver, 1),
             "BENCH_POOL": str(POOL),
-            "PYTHONPATH": f"{BENCH}{os.pathsep}{environment['PYTHONPATH']}",
+            "PYTHONPATH": os.pathsep.join(
+                [str(BENCH), environment["PYTHONPATH"], *([str(packages)] if packages else [])]
+            ),
         }
         command = [sys.executable, "-m", "uvicorn", "--factory", f"ceilings.{module}:create_app"]
         command += [f"--port={port}", "--no-access-log"]

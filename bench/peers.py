@@ -1,6 +1,7 @@
-"""FastAPI-template, made and installed where only the bench finds it; nothing of it is kept in git.
+"""Peers, made and installed where only the bench finds them; nothing of them is kept in git.
 
-Of the templates that ours is compared with, it is the one that a package index has.
+Of the templates that ours is compared with, FastAPI-template is the one that a package index has.
+For Litestar, `ceilings/litestar_async.py` is a service of ours.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from processes import BENCH, BenchError, Server, run, serving
 
 NAME = "FastAPI-template"
 RELEASE = "fastapi-template==6.1.2"
+LITESTAR = ["litestar==2.25.0", "advanced-alchemy==1.12.0"]
 # Its PostgreSQL service with one table, and routes that list and insert.
 OPTIONS = [
     "--quiet",
@@ -62,6 +64,19 @@ def prepare(output: Path) -> Peer:
         install(peer.project, f"--constraints={constraints}")
         made.write_text(wanted)
     return peer
+
+
+def prepare_litestar(output: Path) -> Path:
+    """Return where Litestar's packages are, installed once and kept; raises BenchError."""
+    folder, made = output / "litestar", output / "litestar" / "made"
+    constraints = BENCH.parent / "constraints.txt"
+    wanted = "\n".join([*LITESTAR, sys.version, constraints.read_text()])
+    if not made.is_file() or made.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        options = [f"--target={folder}", f"--constraints={constraints}"]
+        uv(output, "pip", "install", f"--python={sys.executable}", *options, *LITESTAR)
+        made.write_text(wanted)
+    return folder
 
 
 def render(generator: Path, folder: Path) -> Path:

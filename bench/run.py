@@ -143,10 +143,10 @@ class Bench:
                 say.print(f"http: {kind.name}")
                 with (
                     self.project(kind, "http", self.size.rows) as project,
-                    self.guest(kind) as guest,
+                    self.guests(kind) as guests,
                 ):
                     found["http"] += over_http.measure(
-                        project, kind, self.clients, self.size.rounds, self.size.seconds, guest
+                        project, kind, self.clients, self.size.rounds, self.size.seconds, guests
                     )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
@@ -177,6 +177,21 @@ class Bench:
             )
         return found
 
+    def measure_one(self, project: Project, wanted: list[str]) -> dict[str, Any]:
+        """Measure what is much the same for all kinds."""
+        found: dict[str, Any] = {}
+        if "growth" in wanted:
+            say.print("growth")
+            clients, seconds = self.clients, self.size.seconds
+            found["clients"] = growth.with_clients(project, clients, seconds)
+            found["growth"] = growth.with_rows(project, clients, self.size.sizes, seconds)
+        if "daily" in wanted:
+            say.print("daily")
+            found["daily"] = daily.measure(
+                self.renderer, project, self.server, self.folder("daily"), self.size.turns
+            )
+        return found
+
     def folder(self, name: str) -> Path:
         """Make a folder that is removed at the end."""
         folder = self.renderer.shared / name
@@ -192,31 +207,20 @@ class Bench:
             return None
 
     @contextmanager
-    def guest(self, kind: over_http.Kind) -> Iterator[over_http.Guest | None]:
-        """Provide the peer that serves over HTTP, with as many rows as ours has."""
-        peer = self.fetched(peers.RELEASE, peers.prepare) if kind.usual else None
-        if peer is None:
-            yield None
+    def guests(self, kind: over_http.Kind) -> Iterator[over_http.Guests]:
+        """Provide the peers that serve over HTTP, with as many rows as ours has."""
+        if kind.litestar is None:
+            yield over_http.Guests()
+            return
+        litestar = self.fetched("litestar", peers.prepare_litestar)
+        template = self.fetched(peers.RELEASE, peers.prepare)
+        if template is None:
+            yield over_http.Guests(litestar=litestar)
             return
         with postgres_database(self.server) as url:
-            peers.migrate(peer.project, url)
+            peers.migrate(template.project, url)
             peers.fill(url, self.size.rows)
-            yield over_http.Guest(peer, url)
-
-    def measure_one(self, project: Project, wanted: list[str]) -> dict[str, Any]:
-        """Measure what is much the same for all kinds."""
-        found: dict[str, Any] = {}
-        if "growth" in wanted:
-            say.print("growth")
-            clients, seconds = self.clients, self.size.seconds
-            found["clients"] = growth.with_clients(project, clients, seconds)
-            found["growth"] = growth.with_rows(project, clients, self.size.sizes, seconds)
-        if "daily" in wanted:
-            say.print("daily")
-            found["daily"] = daily.measure(
-                self.renderer, project, self.server, self.folder("daily"), self.size.turns
-            )
-        return found
+            yield over_http.Guests(template, url, litestar)
 
     @contextmanager
     def project(self, kind: over_http.Kind, purpose: str, rows: int) -> Iterator[Project]:

@@ -1,13 +1,13 @@
 """The template's own suite: seconds for a combination of answers, and what one more option costs.
 
-A combination is rendered, checked and run by what the tests use: `test_render.py` checks it with
-ruff and mypy, `test_service.py` runs its own tests.
+A combination is rendered, checked and run as the tests do it: `test_render.py` checks each with
+ruff and mypy, `test_service.py` runs the own tests of some. An extra is spread over combinations
+that are there anyway; an option of its own is combined with all others.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import sys
 import time
@@ -36,7 +36,6 @@ def measure(
     renderer: Renderer, server: str, folder: Path, cache: Path, rounds: int, *, tests: bool
 ) -> dict[str, float]:
     """Return seconds, ratios and numbers; without the tests, what takes longest is left out."""
-    os.environ["TEST_POSTGRES_URL"] = server
     numbers = itertools.count()
     kinds = {"plain": ANSWERS, "with an extra": ANSWERS | {"extras": ["metrics"]}}
 
@@ -45,7 +44,8 @@ def measure(
         with quickly():
             project = renderer.copy(answers, folder / f"combination-{next(numbers)}")
         steps.append(time.perf_counter())
-        environment = Project(project, answers, "").environment(MYPY_CACHE_DIR=str(cache))
+        variables = {"MYPY_CACHE_DIR": str(cache), "TEST_POSTGRES_URL": server}
+        environment = Project(project, answers, "").environment(**variables)
         for module, *arguments in CHECKS:
             command = [sys.executable, "-m", module, *arguments]
             place = [] if module == "mypy" else ["."]
@@ -58,7 +58,7 @@ def measure(
         taken = [after - before for before, after in itertools.pairwise(steps)]
         return dict(zip(("render", "check", "run"), taken, strict=True))
 
-    # The caches of the tests are warm, too.
+    # The cache of mypy is warm with another combination, as it is in the tests.
     for answers in kinds.values():
         seconds(answers, tests=False)
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
@@ -73,7 +73,11 @@ def measure(
     found["a combination with an extra, of one without"] = statistics.median(
         sum(two.values()) / sum(one.values()) for one, two in zip(plain, more, strict=True)
     )
-    return found | sizes()
+    found |= sizes()
+    further = found["combinations in make lanes, one more option"]
+    further -= found["combinations in make lanes"]
+    checked = found["a combination, render"] + found["a combination, check"]
+    return found | {"one more option, minutes of one core in make lanes": further * checked / 60}
 
 
 def sizes() -> dict[str, float]:
