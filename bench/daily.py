@@ -64,8 +64,8 @@ def measure(
     found["migrate, an empty database"] = statistics.median(on_empty)
     found["migrate, an empty database, of one up to date"] = ratio(on_empty, up_to_date)
     for who in ("ours", "raw"):
-        with start(project, KINDS[0], who) as server:
-            found[f"memory at rest, {who}"] = server.memory
+        with start(project, KINDS[0], who) as served:
+            found[f"memory at rest, {who}"] = served.memory
     return found
 
 

@@ -77,8 +77,9 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
     if clients := found.get("clients"):
         figures["p99 under 64 clients, seconds"] = clients["ours"]["64"]["p99"]
         figures["p99 under 10x the pool, seconds"] = clients["ours"]["160"]["p99"]
-    figures |= found.get("daily", {}) | green.figures(found.get("green", {}))
-    return figures | found.get("suite", {})
+    for section in ("daily", "suite"):
+        figures |= found.get(section, {})
+    return figures | green.figures(found.get("green", {}))
 
 
 def http_figures(found: dict[str, Any]) -> dict[str, float]:

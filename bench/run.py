@@ -151,10 +151,10 @@ class Bench:
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
                 with self.project(kind, "layer", 0) as project:
-                    peer = self.fetched(layer.PEER, layer.install_peer)
+                    packages = self.fetched(layer.PEER, layer.install_peer)
                     order = self.size.layer
                     try:
-                        found["layer"][kind.name] = layer.measure(project, kind, peer, order)
+                        found["layer"][kind.name] = layer.measure(project, kind, packages, order)
                     except BenchError as error:
                         say.print(f"not measured: {error}", markup=False)
         if {"growth", "daily"} & {*wanted}:

@@ -82,7 +82,7 @@ def measure(
 
 def sizes() -> dict[str, float]:
     """Return how many combinations are checked, now and with one more option of two choices."""
-    found = {
+    found: dict[str, float] = {
         "combinations in make test": len(covering(STRENGTH)),
         "combinations in make lanes": len(combinations()),
     }
