@@ -172,9 +172,7 @@ class Bench:
             say.print("suite")
             folder, cache = self.folder("suite"), self.output / "mypy"
             whole = self.size is WHOLE
-            found["suite"] = suite.measure(
-                self.renderer, self.server, folder, cache, self.size.lives, tests=whole
-            )
+            found["suite"] = suite.measure(self.renderer, self.server, folder, cache, tests=whole)
         return found
 
     def measure_one(self, project: Project, wanted: list[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ CHECKS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--no-cache", "--d
 
 
 def measure(
-    renderer: Renderer, server: str, folder: Path, cache: Path, rounds: int, *, tests: bool
+    renderer: Renderer, server: str, folder: Path, cache: Path, *, tests: bool
 ) -> dict[str, float]:
     """Return seconds, ratios and numbers; without the tests, what takes longest is left out."""
     numbers = itertools.count()
@@ -59,20 +58,16 @@ def measure(
         taken = [after - before for before, after in itertools.pairwise(steps)]
         return dict(zip(("render", "check", "run"), taken, strict=True))
 
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
-    for number in range(rounds):
-        for name in list(kinds)[:: 1 - number % 2 * 2]:
-            # As in the tests, the cache of mypy is that of a combination that has little in common.
-            seconds(OTHERS, tests=False)
-            taken[name].append(seconds(kinds[name], tests=tests))
-    steps = ("render", "check", "run") if tests else ("render", "check")
+    taken = {}
+    for name, answers in kinds.items():
+        # As in the tests, the cache of mypy is that of a combination that has little in common.
+        seconds(OTHERS, tests=False)
+        taken[name] = seconds(answers, tests=tests)
     plain, more = taken.values()
-    found = {
-        f"a combination, {step}": statistics.median(one[step] for one in plain) for step in steps
-    }
-    found["a combination with an extra, of one without"] = statistics.median(
-        sum(two.values()) / sum(one.values()) for one, two in zip(plain, more, strict=True)
-    )
+    steps = ("render", "check", "run") if tests else ("render", "check")
+    found = {f"a combination, {step}": plain[step] for step in steps}
+    ratio = sum(more.values()) / sum(plain.values())
+    found["a combination with an extra, of one without"] = ratio
     found |= sizes()
     further = found["combinations in make lanes, one more option"]
     further -= found["combinations in make lanes"]
