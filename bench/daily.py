@@ -13,14 +13,16 @@ from typing import Any
 import copier
 from over_http import KINDS, start
 from processes import run
-from projects import Project
+from projects import Project, postgres_database
 from rendering import Renderer, commit, git
 
 EMPTY = {"copier.yml": "name:\n  type: str\n  default: shop\n", "README.md.jinja": "# {{ name }}\n"}
 ANSWERS_FILE = "{{ _copier_conf.answers_file }}.jinja"
 
 
-def measure(renderer: Renderer, project: Project, folder: Path, rounds: int) -> dict[str, Any]:
+def measure(
+    renderer: Renderer, project: Project, server: str, folder: Path, rounds: int
+) -> dict[str, Any]:
     """Return seconds, megabytes and ratios, each the median of some rounds."""
     empty = empty_template(folder / "empty")
     numbers = iter(range(1000))
@@ -38,10 +40,10 @@ def measure(renderer: Renderer, project: Project, folder: Path, rounds: int) -> 
         "render, of an empty template": ratio(ours, theirs),
         "update": statistics.median(timed(update(renderer, folder), 1)),
     }
-    environment = project.environment()
 
-    def python(*arguments: str) -> Callable[[], object]:
+    def python(*arguments: str, **variables: str) -> Callable[[], object]:
         command = [sys.executable, *arguments]
+        environment = project.environment(**variables)
         return lambda: run(command, folder=project.folder, environment=environment)
 
     bare = python("-c", "import sqlalchemy.orm, alembic.command, typer")
@@ -53,9 +55,17 @@ def measure(renderer: Renderer, project: Project, folder: Path, rounds: int) -> 
         mine, its = paired(action, bare, rounds)
         found[name] = statistics.median(mine)
         found[f"{name}, of importing the libraries"] = ratio(mine, its)
+    on_empty, up_to_date = [], []
+    for _ in range(rounds):
+        with postgres_database(server) as url:
+            migrate = python("-m", "shop", "migrate", DATABASE_URL=url)
+            on_empty += timed(migrate, 1)
+            up_to_date += timed(migrate, 1)
+    found["migrate, an empty database"] = statistics.median(on_empty)
+    found["migrate, an empty database, of one up to date"] = ratio(on_empty, up_to_date)
     for who in ("ours", "raw"):
-        with start(project, KINDS[0], who) as server:
-            found[f"memory at rest, {who}"] = server.memory
+        with start(project, KINDS[0], who) as served:
+            found[f"memory at rest, {who}"] = served.memory
     return found
 
 

@@ -5,32 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import peers
 from over_http import Kind
-from processes import BENCH, BenchError, run
+from processes import BENCH, run
 from projects import Project
 
 PEER = "advanced-alchemy==1.12.0"
 
 
-def install_peer(folder: Path) -> Path | None:
-    """Install the peer where only the bench finds it; return where, or None if that fails."""
+def install_peer(folder: Path) -> Path:
+    """Install the peer where only the bench finds it, and return where; raises BenchError."""
     target = folder / "peer"
     if (target / "advanced_alchemy").is_dir():
         return target
-    uv = shutil.which("uv")
-    if uv is None:
-        return None
     # What it needs is here: its repository runs on the same SQLAlchemy as ours.
-    command = [uv, "pip", "install", "--quiet", "--no-deps", f"--target={target}", PEER]
-    try:
-        run(command, folder=folder, environment=os.environ, seconds=60)
-    except BenchError:
-        return None
+    peers.uv(folder, "pip", "install", "--no-deps", f"--target={target}", PEER)
     return target
 
 

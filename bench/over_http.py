@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import peers
 from processes import BENCH, Clients, Server, ask, serving
 from projects import Project, free_port
 
@@ -24,6 +26,8 @@ class Kind(NamedTuple):
     sessions: str
     raw: str | None
     core: str
+    usual: str | None = None
+    litestar: str | None = None
 
     @property
     def name(self) -> str:
@@ -31,7 +35,7 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    Kind("postgresql", "async", "raw_asyncpg", "core_async"),
+    Kind("postgresql", "async", "raw_asyncpg", "core_async", "usual_async", "litestar_async"),
     Kind("postgresql", "sync", "raw_psycopg", "core_sync"),
     Kind("sqlite", "async", None, "core_async"),
     Kind("sqlite", "sync", "raw_sqlite3", "core_sync"),
@@ -44,27 +48,51 @@ DRIVERS = {
 }
 
 
+class Guests(NamedTuple):
+    """What there is of the peers: a template and a database with its table, Litestar's packages."""
+
+    template: peers.Peer | None = None
+    url: str = ""
+    litestar: Path | None = None
+
+
 def measure(
-    project: Project, kind: Kind, clients: Clients, rounds: int, seconds: float
+    project: Project,
+    kind: Kind,
+    clients: Clients,
+    rounds: int,
+    seconds: float,
+    guests: Guests = Guests(),  # noqa: B008
 ) -> Iterator[dict[str, Any]]:
     """Yield what each operation took on each server, by rounds, each in another order."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(start(project, kind, who))
-            for who in ("ours", "raw", "core")
+            for who in ("ours", "raw", "core", "usual")
             if who == "ours" or getattr(kind, who)
         ]
-        requests = requests_of(servers[0].port)
+        every = requests_of(servers[0].port)
+        requests = dict.fromkeys((server.name for server in servers), every)
+        if guests.litestar:
+            servers.append(stack.enter_context(start(project, kind, "litestar", guests.litestar)))
+            requests["litestar"] = {name: every[name] for name in OPERATIONS[:3]}
+        if guests.template:
+            port = free_port()
+            servers.append(stack.enter_context(peers.start(guests.template, port, guests.url)))
+            requests[peers.NAME] = peers.REQUESTS
         for server in servers:
-            for operation in OPERATIONS:
-                clients.ask(server, requests[operation], CLIENTS, 0.3)
+            for texts in requests[server.name].values():
+                clients.ask(server, texts, CLIENTS, 0.3)
         for operation in OPERATIONS:
+            asked = [server for server in servers if operation in requests[server.name]]
             taken: list[dict[str, Any]] = []
             for number in range(rounds):
-                first = number % len(servers)
+                first = number % len(asked)
                 done = {
-                    server.name: clients.ask(server, requests[operation], CLIENTS, seconds)
-                    for server in servers[first:] + servers[:first]
+                    server.name: clients.ask(
+                        server, requests[server.name][operation], CLIENTS, seconds
+                    )
+                    for server in asked[first:] + asked[:first]
                 }
                 for name, measured in done.items():
                     check(measured, f"{kind.name} {operation} {name}")
@@ -79,7 +107,9 @@ def check(measured: dict[str, Any], what: str) -> None:
 
 
 @contextmanager
-def start(project: Project, kind: Kind, who: str, **variables: str) -> Iterator[Server]:
+def start(
+    project: Project, kind: Kind, who: str, packages: Path | None = None, **variables: str
+) -> Iterator[Server]:
     """Serve the project as its users do, or one of its ceilings by the same server."""
     port = free_port()
     settings = {
@@ -97,7 +127,9 @@ def start(project: Project, kind: Kind, who: str, **variables: str) -> Iterator[
         environment |= {
             "BENCH_URL": project.url.replace(scheme, driver, 1),
             "BENCH_POOL": str(POOL),
-            "PYTHONPATH": f"{BENCH}{os.pathsep}{environment['PYTHONPATH']}",
+            "PYTHONPATH": os.pathsep.join(
+                [str(BENCH), environment["PYTHONPATH"], *([str(packages)] if packages else [])]
+            ),
         }
         command = [sys.executable, "-m", "uvicorn", "--factory", f"ceilings.{module}:create_app"]
         command += [f"--port={port}", "--no-access-log"]

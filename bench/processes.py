@@ -81,9 +81,14 @@ def run(
 
 @contextmanager
 def serving(
-    name: str, command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str]
+    name: str,
+    command: Sequence[str],
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    path: str = "/items?limit=1",
 ) -> Iterator[Server]:
-    """Run a server until the end of the block; it answers when the block begins."""
+    """Run a server until the end of the block; it answers on the path when the block begins."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -95,7 +100,7 @@ def serving(
             start_new_session=True,
         )
         try:
-            if not _answers(port, process):
+            if not _answers(port, path, process):
                 log.seek(0)
                 raise BenchError(f"{name} does not serve: {log.read()[-2000:].decode()}")
             yield Server(name, port, process)
@@ -146,11 +151,11 @@ class Clients:
         return measured | {"cpu": (server.cpu - before) / max(measured["answers"], 1)}
 
 
-def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def _answers(port: int, path: str, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):
-            ask(port, "/items?limit=1", 5)
+            ask(port, path, 5)
             return True
         time.sleep(0.05)
     return False

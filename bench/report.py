@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import green
 import plots
 import targets
 from rich.console import Console
@@ -63,12 +64,10 @@ def ratio(rounds: list[dict[str, Any]], who: str, figure: str) -> float:
 
 def figures_of(found: dict[str, Any]) -> dict[str, float]:
     """Return everything that may have a target, by name."""
-    figures: dict[str, float] = {}
+    figures = http_figures(found)
     for row in found.get("http", []):
-        for who in row["rounds"][0]:
-            if who != "ours":
-                name = f"{row['kind']}, {row['operation']}, of {who}"
-                figures[name] = 1 / ratio(row["rounds"], who, "cpu")
+        if row["operation"] == "get one" and "raw" in row["rounds"][0]:
+            figures[f"{row['kind']}, get one, p99 of raw"] = ratio(row["rounds"], "raw", "p99")
     for kind, layer in found.get("layer", {}).items():
         for entry in layer["found"]:
             figures[f"{kind}: {entry['what']}, {entry['side']}"] = entry["ratio"]
@@ -78,17 +77,30 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
     if clients := found.get("clients"):
         figures["p99 under 64 clients, seconds"] = clients["ours"]["64"]["p99"]
         figures["p99 under 10x the pool, seconds"] = clients["ours"]["160"]["p99"]
-    return figures | found.get("daily", {})
+    for section in ("daily", "suite"):
+        figures |= found.get(section, {})
+    return figures | green.figures(found.get("green", {}))
+
+
+def http_figures(found: dict[str, Any]) -> dict[str, float]:
+    """Return how much CPU a request takes each other server, to ours."""
+    return {
+        f"{row['kind']}, {row['operation']}, of {who}": 1 / ratio(row["rounds"], who, "cpu")
+        for row in found.get("http", [])
+        for who in row["rounds"][0]
+        if who != "ours"
+    }
 
 
 def tables(found: dict[str, Any], figures: dict[str, float]) -> list[Table]:
     made = []
     if found.get("http", []):
         made.append(_http(found))
-    rest = {name: value for name, value in figures.items() if ", of raw" not in name}
-    rest = {name: value for name, value in rest.items() if ", of core" not in name}
+    over_http = http_figures(found)
+    rest = {name: value for name, value in figures.items() if name not in over_http}
     if rest:
-        made.append(_figures("data layer, growth, daily loop", rest, known(figures)))
+        title = "data layer, growth, daily loop, the template's own suite"
+        made.append(_figures(title, rest, known(figures)))
     reached = Table("target", "wanted", "reached", "", title="targets")
     for target in known(figures):
         value = figures[target.figure]
@@ -131,13 +143,16 @@ def drawn(found: dict[str, Any], figures: dict[str, float]) -> dict[str, str]:
     """Return the plots, by the names of their files."""
     made = {}
     wanted = {target.figure: target.bound for target in known(figures)}
-    http = [
-        (name, value, wanted.get(name))
-        for name, value in figures.items()
-        if name.endswith((", of raw", ", of core"))
-    ]
+    http = [(name, value, wanted.get(name)) for name, value in http_figures(found).items()]
     if http:
         made["http.svg"] = plots.bars("HTTP: CPU for a request, theirs to ours", http)
+    if "green" in found:
+        steps = [
+            (f"{side}, {step}", statistics.median(one[step] for one in taken), None)
+            for side, taken in found["green"].items()
+            for step in (*green.STEPS, "again", "alone")
+        ]
+        made["green.svg"] = plots.bars("From an empty folder to green: seconds", steps)
     if "growth" in found:
         by_rows = {
             operation: {float(rows): cpu * 1e6 for rows, cpu in points.items()}

@@ -6,8 +6,9 @@ on both sides. A ceiling has no repository, no unit of work, no retry and no han
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -60,9 +61,14 @@ def new_item(body: ItemCreate) -> dict[str, Any]:
     return {column.name: values[column.name] for column in ITEMS.columns}
 
 
-def page_of(rows: Rows, limit: int, *keys: str) -> dict[str, Any]:
+def page_of(
+    rows: Sequence[Any],
+    limit: int,
+    *keys: str,
+    read: Callable[[Any, str], object] = operator.getitem,
+) -> dict[str, Any]:
     """Return the page of the rows, of which there is one more if there is another page."""
     items = rows[:limit]
     if len(rows) <= limit:
         return {"items": items, "next": None}
-    return {"items": items, "next": encode_cursor([items[-1][key] for key in keys])}
+    return {"items": items, "next": encode_cursor([read(items[-1], key) for key in keys])}
