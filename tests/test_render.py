@@ -188,10 +188,11 @@ def test_this_repository_installs_what_all_combinations_need(renderer: Renderer)
 def test_rendering_twice_gives_the_same(renderer: Renderer, tmp_path: Path) -> None:
     answers = combinations()[0]
     first = renderer.render(answers)
-    second = renderer.copy(answers, tmp_path / "second")
+    second = renderer.copy_as_users_do(answers, tmp_path / "second")
     for one, other in zip(files(first), files(second), strict=True):
         assert one.relative_to(first) == other.relative_to(second)
         assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_mode == other.stat().st_mode
 
 
 def test_the_default_render_is_small(renderer: Renderer) -> None:
