@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
+import forks
 import psycopg
 import pymysql
 from rendering import ROOT, Answers, Renderer
@@ -78,16 +79,19 @@ def ends_of(
     python: str | Path = sys.executable,
 ) -> list[End]:
     """Run modules of Python one after another in one process, and return how each ended."""
-    done = subprocess.run(
-        [python, "-c", RUN_EACH],
-        input=json.dumps(calls),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    if python == sys.executable:
+        done = forks.run(["-c", RUN_EACH], folder, environment, json.dumps(calls))
+    else:
+        done = subprocess.run(
+            [python, "-c", RUN_EACH],
+            input=json.dumps(calls),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return [End(*end) for end in json.loads(done.stdout)]
 
@@ -119,6 +123,8 @@ class Project:
 
     def try_run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a module of Python in the project's folder."""
+        if arguments[0] in {"alembic", "manage", self.package}:
+            return forks.run(["-m", *arguments], self.folder, self.environment(**variables))
         return self._run_python("-m", *arguments, **variables)
 
     def try_run_code(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
