@@ -123,15 +123,19 @@ class Project:
 
     def try_run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a module of Python in the project's folder."""
+        # Tools like pytest and mypy look at how they are started.
         if arguments[0] in {"alembic", "manage", self.package}:
-            return forks.run(["-m", *arguments], self.folder, self.environment(**variables))
-        return self._run_python("-m", *arguments, **variables)
+            return self._fork("-m", *arguments, **variables)
+        return self._start("-m", *arguments, **variables)
 
     def try_run_code(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run Python code with its arguments in the project's folder."""
-        return self._run_python("-c", *arguments, **variables)
+        return self._fork("-c", *arguments, **variables)
 
-    def _run_python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def _fork(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return forks.run(arguments, self.folder, self.environment(**variables))
+
+    def _start(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -168,6 +172,12 @@ class Project:
     def run_code(self, *arguments: str, **variables: str) -> str:
         """Run Python code with its arguments and expect it to succeed."""
         done = self.try_run_code(*arguments, **variables)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def run_code_anew(self, *arguments: str, **variables: str) -> str:
+        """Run Python code, where nothing is imported yet, and expect it to succeed."""
+        done = self._start("-c", *arguments, **variables)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 

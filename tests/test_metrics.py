@@ -358,7 +358,7 @@ def test_without_tracing_its_packages_are_not_even_imported(
         {"OTEL_TRACES_EXPORTER": "console"},
     ]
 
-    told = project.run_code(IMPORTS, json.dumps(cases)).splitlines()
+    told = project.run_code_anew(IMPORTS, json.dumps(cases)).splitlines()
 
     assert told[:5] == ["False []"] * 3 + ["True []"] * 2
     assert told[5] == "True ['opentelemetry.sdk', 'requests']"
