@@ -22,15 +22,60 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NoReturn
+from typing import IO, NoReturn
 
 # What most commands of most projects import.
 LIBRARIES = [
     *["aiosqlite", "alembic.autogenerate", "alembic.command", "alembic.config", "asyncpg"],
     *["email_validator", "fastapi", "psycopg", "pwdlib", "pydantic_settings", "rich.progress"],
-    *["sqlalchemy.ext.asyncio", "typer", "uuid_utils"],
+    *["sqlalchemy.ext.asyncio", "typer", "uuid_utils", "uvicorn"],
 ]
 LONGEST_CALL = 100_000
+# Of a process id or an exit status.
+NUMBER = 20
+
+
+class Forked:
+    """A process that runs `python -m module …` or `python -c code …`; used as a Popen is."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        streams: Sequence[IO[str]],
+    ) -> None:
+        self.arguments = list(arguments)
+        self.returncode: int | None = None
+        call = json.dumps([self.arguments, str(folder), dict(environment)]).encode()
+        self._answer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            files = [*(stream.fileno() for stream in streams), theirs.fileno()]
+            socket.send_fds(server(), [call], files)
+        self.pid = int(self._answer.recv(NUMBER))
+
+    def poll(self) -> int | None:
+        """Return how it ended, if it has."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._answer.settimeout(timeout)
+            try:
+                self.returncode = int(self._answer.recv(NUMBER))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.arguments, timeout or 0) from None
+            self._answer.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def run(
@@ -40,27 +85,18 @@ def run(
     text: str = "",
     seconds: float = 300,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module …` or `python -c code …` and return how it ended and what it said."""
-    call = json.dumps([list(arguments), str(folder), dict(environment)]).encode()
-    ours, theirs = socket.socketpair()
-    with ours, theirs, TemporaryFile("w+") as said, TemporaryFile("w+") as wrong:
-        with TemporaryFile("w+") as given:
-            given.write(text)
-            given.seek(0)
-            files = [given.fileno(), said.fileno(), wrong.fileno(), theirs.fileno()]
-            socket.send_fds(server(), [call], files)
-        theirs.close()
-        with ours.makefile() as answer:
-            pid = int(answer.readline())
-            ours.settimeout(seconds)
-            try:
-                code = int(answer.readline())
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(arguments), seconds) from None
+    """Run a process, and return how it ended and what it said."""
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as said, TemporaryFile("w+") as wrong:
+        given.write(text)
+        given.seek(0)
+        process = Forked(arguments, folder, environment, [given, said, wrong])
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
         said.seek(0)
         wrong.seek(0)
-        return subprocess.CompletedProcess(list(arguments), code, said.read(), wrong.read())
+        return subprocess.CompletedProcess(process.arguments, code, said.read(), wrong.read())
 
 
 @cache
@@ -105,10 +141,10 @@ def serve(calls: socket.socket) -> None:
 
 def watch(program: int, answer: int) -> NoReturn:
     """Tell the id of a process, and how it ended."""
-    os.write(answer, f"{program}\n".encode())
+    os.write(answer, str(program).encode())
     _, status = os.waitpid(program, 0)
     with suppress(BrokenPipeError):
-        os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 
 

@@ -195,14 +195,12 @@ class Project:
         port = free_port()
         # Not a pipe, which nobody reads until the end, and which many requests would fill.
         log = self.folder.with_name(f"{self.folder.name}-{port}.log")
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", self.package, "serve", *options],
-                cwd=self.folder,
-                env=self.environment(PORT=str(port), **variables),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
+        with log.open("w") as output, Path(os.devnull).open() as nothing:
+            process = forks.Forked(
+                ["-m", self.package, "serve", *options],
+                self.folder,
+                self.environment(PORT=str(port), **variables),
+                [nothing, output, output],
             )
         server = Served(f"http://127.0.0.1:{port}", process, log)
         try:
@@ -218,7 +216,7 @@ class Served:
     """A project that serves."""
 
     address: str
-    process: subprocess.Popen[str]
+    process: forks.Forked
     log: Path
 
     def end(self) -> str:
@@ -289,10 +287,10 @@ def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, 
         return 0, None
 
 
-def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[str] | forks.Forked) -> None:
     deadline = time.monotonic() + 60
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, getattr(process, "communicate", str)()
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
