@@ -295,7 +295,7 @@ def wait_for(condition: Any, process: subprocess.Popen[str] | forks.Forked) -> N
         time.sleep(0.1)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
