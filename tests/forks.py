@@ -162,7 +162,7 @@ def become(
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     kind, name, *rest = arguments
     sys.path[:] = [folder if kind == "-m" else "", *filter(None, own), *sys.path]
-    sys.argv = [name if kind == "-m" else kind, *rest]
+    sys.argv = [kind, *rest]
     if kind == "-m":
         runpy.run_module(name, run_name="__main__", alter_sys=True)
     else:

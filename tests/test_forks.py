@@ -51,14 +51,14 @@ def test_each_call_is_like_a_new_python(tmp_path: Path) -> None:
         )
 
 
-def test_code_runs_and_its_traceback_is_shown(tmp_path: Path) -> None:
-    code = "import sys, mine; print(sys.argv, mine.A)"
+def test_code_runs_with_its_own_environment_and_its_traceback_is_shown(tmp_path: Path) -> None:
+    code = "import os, sys, mine; print(sys.argv, mine.A, [*os.environ])"
     folder = write(tmp_path / "here", other="")
     there = write(tmp_path / "there", mine="A = 1")
 
     done = forks.run(["-c", code, "x"], folder, {"PYTHONPATH": str(there)})
 
-    assert (done.returncode, done.stdout) == (0, "['-c', 'x'] 1\n")
+    assert (done.returncode, done.stdout) == (0, "['-c', 'x'] 1 ['PYTHONPATH']\n")
     failed = forks.run(["-c", code], folder, {})
     assert failed.returncode == 1
     assert failed.stderr.endswith("ModuleNotFoundError: No module named 'mine'\n")
