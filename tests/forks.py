@@ -44,10 +44,12 @@ class Forked:
         folder: Path,
         environment: Mapping[str, str],
         streams: Sequence[IO[str]],
+        *,
+        lasting: bool = False,
     ) -> None:
         self.arguments = list(arguments)
         self.returncode: int | None = None
-        call = json.dumps([self.arguments, str(folder), dict(environment)]).encode()
+        call = json.dumps([lasting, self.arguments, str(folder), dict(environment)]).encode()
         self._answer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             files = [*(stream.fileno() for stream in streams), theirs.fileno()]
@@ -119,6 +121,7 @@ def serve(calls: socket.socket) -> None:
     """Become what is called for, in a process of its own for each call."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    # What ends soon need not look for garbage among the libraries.
     gc.freeze()
     while True:
         call, files, _, _ = socket.recv_fds(calls, LONGEST_CALL, 4)
@@ -149,9 +152,15 @@ def watch(program: int, answer: int) -> NoReturn:
 
 
 def become(
-    streams: Sequence[int], arguments: Sequence[str], folder: str, environment: Mapping[str, str]
+    streams: Sequence[int],
+    lasting: bool,
+    arguments: Sequence[str],
+    folder: str,
+    environment: Mapping[str, str],
 ) -> None:
     """Run what is called for, with these as its input, output and errors."""
+    if lasting:
+        gc.unfreeze()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)

@@ -201,6 +201,7 @@ class Project:
                 self.folder,
                 self.environment(PORT=str(port), **variables),
                 [nothing, output, output],
+                lasting=True,
             )
         server = Served(f"http://127.0.0.1:{port}", process, log)
         try:
