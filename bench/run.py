@@ -36,7 +36,7 @@ import suite  # noqa: E402
 from conftest import load_server  # noqa: E402
 from processes import BenchError, Clients  # noqa: E402
 from projects import Project, postgres_database  # noqa: E402
-from rendering import Renderer, quickly, snapshot  # noqa: E402
+from rendering import Renderer, snapshot  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 SECTIONS = ("http", "layer", "growth", "daily", "green", "suite")
@@ -230,8 +230,7 @@ class Bench:
             "web": "fastapi",
             "examples": ["items", "tasks"],
         }
-        with quickly():
-            folder = self.renderer.render(answers)
+        folder = self.renderer.render(answers)
         with postgres_database(self.server) as url:
             if kind.database == "sqlite":
                 url = f"sqlite:///{self.renderer.shared}/{purpose}-{kind.sessions}.db"

@@ -25,10 +25,15 @@ SERVERS = {
 LONGEST = [
     "test_the_makefile_does_all_of_its_own_set_up",
     "test_its_own_tests_pass",
+    "test_its_tests_pass_at_once",
     "test_the_demo_works_twice_and_stops_without_a_trace",
     "test_what_changes_in_the_models_is_noticed",
     "test_every_answer_is_a_documented_one",
     "test_work_at_once_loses_nothing",
+    "test_both_layers_are_one",
+    "test_a_sample_of_the_faults_is_caught",
+    "test_half_way_nothing_is_stored_and_the_same_command_starts_again",
+    "test_it_works_on_its_data",
     "test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the_server",
 ]
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
+import forks
 import psycopg
 import pymysql
 from rendering import ROOT, Answers, Renderer
@@ -78,16 +79,19 @@ def ends_of(
     python: str | Path = sys.executable,
 ) -> list[End]:
     """Run modules of Python one after another in one process, and return how each ended."""
-    done = subprocess.run(
-        [python, "-c", RUN_EACH],
-        input=json.dumps(calls),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    if python == sys.executable:
+        done = forks.run(["-c", RUN_EACH], folder, environment, json.dumps(calls))
+    else:
+        done = subprocess.run(
+            [python, "-c", RUN_EACH],
+            input=json.dumps(calls),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return [End(*end) for end in json.loads(done.stdout)]
 
@@ -119,13 +123,19 @@ class Project:
 
     def try_run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a module of Python in the project's folder."""
-        return self._run_python("-m", *arguments, **variables)
+        # Tools like pytest and mypy look at how they are started.
+        if arguments[0] in {"alembic", "manage", self.package}:
+            return self._fork("-m", *arguments, **variables)
+        return self._start("-m", *arguments, **variables)
 
     def try_run_code(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run Python code with its arguments in the project's folder."""
-        return self._run_python("-c", *arguments, **variables)
+        return self._fork("-c", *arguments, **variables)
 
-    def _run_python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def _fork(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return forks.run(arguments, self.folder, self.environment(**variables))
+
+    def _start(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -165,6 +175,12 @@ class Project:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
+    def run_code_anew(self, *arguments: str, **variables: str) -> str:
+        """Run Python code, where nothing is imported yet, and expect it to succeed."""
+        done = self._start("-c", *arguments, **variables)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
     @contextmanager
     def serve(self, **variables: str) -> Iterator[str]:
         """Serve the project and give its address; it must end by itself when told to."""
@@ -179,14 +195,13 @@ class Project:
         port = free_port()
         # Not a pipe, which nobody reads until the end, and which many requests would fill.
         log = self.folder.with_name(f"{self.folder.name}-{port}.log")
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", self.package, "serve", *options],
-                cwd=self.folder,
-                env=self.environment(PORT=str(port), **variables),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
+        with log.open("w") as output, Path(os.devnull).open() as nothing:
+            process = forks.Forked(
+                ["-m", self.package, "serve", *options],
+                self.folder,
+                self.environment(PORT=str(port), **variables),
+                [nothing, output, output],
+                lasting=True,
             )
         server = Served(f"http://127.0.0.1:{port}", process, log)
         try:
@@ -202,7 +217,7 @@ class Served:
     """A project that serves."""
 
     address: str
-    process: subprocess.Popen[str]
+    process: forks.Forked
     log: Path
 
     def end(self) -> str:
@@ -273,15 +288,15 @@ def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, 
         return 0, None
 
 
-def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[str] | forks.Forked) -> None:
     deadline = time.monotonic() + 60
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, getattr(process, "communicate", str)()
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import CodeType
 from typing import Any
 
@@ -19,6 +21,8 @@ import copier
 import pytest
 import yaml
 from copier._main import Worker
+from copier._template import load_template_config
+from copier._vcs import clone
 from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -207,13 +211,17 @@ class Renderer:
         target = self.shared / f"rendered-{key}"
         with locked(self.shared / f"{key}.lock"):
             if not target.exists():
-                with quickly():
-                    self.copy(answers, target.with_suffix(".part"))
+                self.copy(answers, target.with_suffix(".part"))
                 target.with_suffix(".part").rename(target)
         return target
 
     def copy(self, answers: Answers, target: Path) -> Path:
-        """Render into a folder that belongs to the test; never with unsafe features."""
+        """Render into a folder that belongs to the test."""
+        with quickly():
+            return self.copy_as_users_do(answers, target)
+
+    def copy_as_users_do(self, answers: Answers, target: Path) -> Path:
+        """Render by Copier alone; never with unsafe features."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             copier.run_copy(
@@ -229,15 +237,26 @@ class Renderer:
 
 @contextmanager
 def quickly() -> Iterator[None]:
-    """Compile each text of the template once for all renders; look for no git index to mend."""
+    """Let Copier do once what is the same for all renders; look for no git index to mend.
+
+    It clones each commit once, reads the questions once, compiles each text of the template once,
+    and for each project renders each part of a path once.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("copier._template.clone", _clone_once)
+        patch.setattr("copier._template.load_template_config", _read_once)
         patch.setattr(Environment, "compile", _compile_once)
+        patch.setattr(Worker, "answers_relpath", Path(".copier-answers.yml"))
+        patch.setattr(Worker, "_render_template", _render_names_once)
         patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *_: None)
         yield
 
 
 _compile = Environment.compile
 _compiled: dict[tuple[Any, ...], CodeType] = {}
+_cloned: dict[tuple[str, str], TemporaryDirectory[str]] = {}
+_read: dict[bytes, dict[str, Any]] = {}
+_render_template = Worker._render_template
 
 
 def _compile_once(environment: Environment, source: Any, *args: Any, **kwargs: Any) -> CodeType:
@@ -245,6 +264,42 @@ def _compile_once(environment: Environment, source: Any, *args: Any, **kwargs: A
     if key not in _compiled:
         _compiled[key] = _compile(environment, source, *args, **kwargs)
     return _compiled[key]
+
+
+def _clone_once(url: str, ref: str, location: str) -> str:
+    """Return a folder with this version, which nobody changes; Copier removes the other, empty."""
+    if ref == "HEAD" or not Path(url).is_dir():
+        return clone(url, ref, location)
+    key = url, git(Path(url), "rev-parse", f"{ref}^{{commit}}")
+    if key not in _cloned:
+        folder = TemporaryDirectory(prefix="plinth-clone-")
+        clone(url, ref, folder.name)
+        _cloned[key] = folder
+    return _cloned[key].name
+
+
+def _read_once(path: Path, quiet: bool = False) -> dict[str, Any]:
+    text = path.read_bytes()
+    if text not in _read:
+        _read[text] = load_template_config(path, quiet)
+    return copy.deepcopy(_read[text])
+
+
+def _render_names_once(worker: Worker) -> None:
+    """Render the template, when all is answered: a text without variables of its own stays."""
+    render = worker._render_string
+    rendered: dict[str, str] = {}
+
+    def render_once(text: str, extra_context: Mapping[str, Any] | None = None) -> str:
+        if extra_context:
+            return render(text, dict(extra_context))
+        if text not in rendered:
+            rendered[text] = render(text)
+        return rendered[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "_render_string", render_once, raising=False)
+        _render_template(worker)
 
 
 @contextmanager

@@ -121,10 +121,10 @@ def test_an_update_takes_it_further(renderer: Renderer, tmp_path: Path) -> None:
     ("question", "answer"),
     [
         ("package_name", "../../evil"),
-        ("package_name", "class"),
+        pytest.param("package_name", "class", marks=LATER),
         ("project_name", '"""); import pathlib; pathlib.Path("evil").touch(); ("""'),
-        ("author", "{{ cookiecutter.__class__ }}\n"),
-        ("examples", "items, evil"),
+        pytest.param("author", "{{ cookiecutter.__class__ }}\n", marks=LATER),
+        pytest.param("examples", "items, evil", marks=LATER),
         ("runtime", "pydal"),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_process_imports_no_more_than_it_must(renderer: Renderer, module: str)
     most, without = AT_START_UP[module]
     answers = EVERYTHING | {"sessions": "async"}
     project = Project(renderer.render(answers), answers, "sqlite:///:none:")
-    output = project.run_code(f"import json, sys, {module}; print(json.dumps([*sys.modules]))")
+    output = project.run_code_anew(f"import json, sys, {module}; print(json.dumps([*sys.modules]))")
     imported = json.loads(output)
     assert not set(without) & set(imported)
     assert len(imported) <= most

@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 from edits import replace
 from projects import Project, mysql_database, postgres_database, project_at
@@ -188,16 +188,8 @@ def piped(
     project: Project, command: str, text: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with what somebody types into it."""
-    return subprocess.run(
-        [sys.executable, "manage.py", command],
-        cwd=project.folder,
-        env=project.environment() | variables,
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = project.environment() | variables
+    return forks.run(["-m", "manage", command], project.folder, environment, text, 60)
 
 
 @pytest.mark.parametrize(

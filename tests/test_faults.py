@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rendering import LATER, ROOT
 
 # One of each kind that is quick, all in one project.
@@ -40,12 +41,13 @@ def plant(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_sample_of_the_faults_is_caught() -> None:
-    done = plant(*(f"--only={name}" for name in SAMPLE))
+@pytest.mark.parametrize("sample", [SAMPLE[::2], pytest.param(SAMPLE[1::2], marks=LATER)])
+def test_a_sample_of_the_faults_is_caught(sample: list[str]) -> None:
+    done = plant(*(f"--only={name}" for name in sample))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("\ncaught ") == len(SAMPLE)
-    assert done.stdout.endswith(f"planted {len(SAMPLE)}, caught {len(SAMPLE)}\n")
+    assert done.stdout.count("\ncaught ") == len(sample)
+    assert done.stdout.endswith(f"planted {len(sample)}, caught {len(sample)}\n")
 
 
 @LATER

@@ -185,7 +185,7 @@ def test_it_shuts_down_cleanly_when_interrupted(
     )
     wait_for(lambda: ask(f"http://127.0.0.1:{port}/health/ready")[0] == 200, process)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=LONGEST_END)
     assert ended in output
     assert "Traceback" not in output
 

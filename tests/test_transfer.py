@@ -183,7 +183,7 @@ def test_half_way_nothing_is_stored_and_the_same_command_starts_again(
 
     with begun(server, project, source, database) as process:
         event(server, database, process)
-        said, complained = process.communicate(timeout=20)
+        said, complained = process.communicate(timeout=60)
 
     assert process.returncode != 0
     assert "copied" not in said
@@ -214,7 +214,7 @@ def test_a_source_that_dies_is_named_and_the_target_stays_empty(
 
     with begun(server, project, source, database) as process:
         end_sessions(server, origin, process)
-    complained = process.communicate(timeout=20)[1]
+    complained = process.communicate(timeout=60)[1]
 
     assert process.returncode == 1
     assert complained.startswith(f"{server.address}/{origin}")

@@ -107,7 +107,7 @@ async def test_units_that_depend_on_each_others_rows_both_finish(settings: Setti
     async with ThingUnitOfWork(database) as uow:
         things = [Thing(name="a", amount=1), Thing(name="b", amount=1)]
         uow.things.add_all(things)
-    attempts = 0
+    attempts = counted = 0
     waiting = iter(things)
 
     async def take_one() -> None:
@@ -115,13 +115,15 @@ async def test_units_that_depend_on_each_others_rows_both_finish(settings: Setti
 
         @repeated
         async def unit() -> None:
-            nonlocal attempts
+            nonlocal attempts, counted
             async with ThingUnitOfWork(database) as uow:
                 attempts += 1
                 await uow.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
                 if await uow.things.count(Thing.amount == 1) == 2:
-                    # Long enough for the other to count too.
-                    await uow.execute(text("SELECT pg_sleep(0.2)"))
+                    counted += 1
+                    # Until the other has counted too.
+                    while counted < 2:
+                        await uow.execute(text("SELECT pg_sleep(0.01)"))
                     (await uow.things.get_one(mine.id)).amount = 0
 
         await unit()
@@ -141,21 +143,23 @@ async def test_units_that_lock_each_other_out_both_finish(settings: Settings) ->
         things = [Thing(name="a"), Thing(name="b")]
         uow.things.add_all(things)
     orders = iter([things, things[::-1]])
-    attempts = 0
+    attempts = locked = 0
 
     async def work() -> None:
         order = next(orders)
 
         @repeated
         async def unit() -> None:
-            nonlocal attempts
+            nonlocal attempts, locked
             attempts += 1
             async with ThingUnitOfWork(database) as uow:
                 for thing in order:
                     (await uow.things.get_one(thing.id, for_update=True)).amount += 1
                     await uow.flush()
-                    # Long enough for the other to lock its first.
-                    await uow.execute(text("SELECT pg_sleep(0.2)"))
+                    locked += 1
+                    # Until the other has locked its first.
+                    while locked < 2:
+                        await uow.execute(text("SELECT pg_sleep(0.01)"))
 
         await unit()
 
