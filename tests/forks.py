@@ -30,8 +30,7 @@ LIBRARIES = [
     *["email_validator", "fastapi", "psycopg", "pwdlib", "pydantic_settings", "rich.progress"],
     *["sqlalchemy.ext.asyncio", "typer", "uuid_utils", "uvicorn"],
 ]
-LONGEST_CALL = 100_000
-# Of a process id or an exit status.
+# How long a process id or an exit status is told.
 NUMBER = 20
 
 
@@ -49,11 +48,12 @@ class Forked:
     ) -> None:
         self.arguments = list(arguments)
         self.returncode: int | None = None
-        call = json.dumps([lasting, self.arguments, str(folder), dict(environment)]).encode()
-        self._answer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            files = [*(stream.fileno() for stream in streams), theirs.fileno()]
-            socket.send_fds(server(), [call], files)
+        self._answer, theirs = socket.socketpair()
+        with theirs, TemporaryFile("w+") as call:
+            json.dump([lasting, self.arguments, str(folder), dict(environment)], call)
+            call.seek(0)
+            files = [*(file.fileno() for file in (*streams, call)), theirs.fileno()]
+            socket.send_fds(server(), [b"."], files)
         self.pid = int(self._answer.recv(NUMBER))
 
     def poll(self) -> int | None:
@@ -104,7 +104,7 @@ def run(
 @cache
 def server() -> socket.socket:
     """Start the process that becomes what is called for, which ends with this one."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
@@ -124,19 +124,21 @@ def serve(calls: socket.socket) -> None:
     # What ends soon need not look for garbage among the libraries.
     gc.freeze()
     while True:
-        call, files, _, _ = socket.recv_fds(calls, LONGEST_CALL, 4)
+        called, files, _, _ = socket.recv_fds(calls, 1, 5)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if not call:
+        if not called:
             return
         if os.fork() == 0:
             calls.close()
-            *streams, answer = files
+            *streams, call, answer = files
             if program := os.fork():
                 watch(program, answer)
             os.close(answer)
-            become(streams, *json.loads(call))
+            with os.fdopen(call) as text:
+                called_for = json.load(text)
+            become(streams, *called_for)
             return
         for file in files:
             os.close(file)
@@ -144,10 +146,10 @@ def serve(calls: socket.socket) -> None:
 
 def watch(program: int, answer: int) -> NoReturn:
     """Tell the id of a process, and how it ended."""
-    os.write(answer, str(program).encode())
+    os.write(answer, f"{program:{NUMBER}}".encode())
     _, status = os.waitpid(program, 0)
     with suppress(BrokenPipeError):
-        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+        os.write(answer, f"{os.waitstatus_to_exitcode(status):{NUMBER}}".encode())
     os._exit(0)
 
 
