@@ -58,8 +58,8 @@ class Reader:
 class Writer:
     """What a database needs to store the rows of a table."""
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        columns, quote = stored_columns(table), dialect.identifier_preparer
+    def __init__(self, table: Table, dialect: Dialect, columns: Sequence[Column[Any]] = ()) -> None:
+        columns, quote = columns or stored_columns(table), dialect.identifier_preparer
         self._encoders = [_encoder(column, dialect) for column in columns]
         self.names = [column.name for column in columns]
         self.options = {INTO: (table, self.names)}

@@ -133,8 +133,7 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
 
 def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> None:
     """Send rows, by a COPY where there is one that does the same."""
-    into = context.execution_options.get(INTO)
-    if into is None:
+    if not (into := context.execution_options.get(INTO)):
         usual(cursor, statement, rows, context)
         return
     connection = cursor._adapt_connection

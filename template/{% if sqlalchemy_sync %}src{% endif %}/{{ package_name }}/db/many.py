@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, inspect
 from sqlalchemy.orm import Session
 
-from .backend import INTO
+from .layout import Writer
 
 FIRST, BATCH = 1000, 5000
 
@@ -33,15 +33,15 @@ def insert_rows(session: Session, model: type[Any], rows: Iterable[Mapping[str, 
 
 def _sender(context: Any) -> Callable[[list[dict[str, Any]]], None] | None:
     """Return what sends more rows; None if their statement does more than to take the values."""
-    compiled, columns = context.compiled, context.compiled.statement.table.columns
+    compiled, table = context.compiled, context.compiled.statement.table
     keys, defaults = list(compiled.positiontup or compiled.binds), compiled.insert_prefetch
-    for one in columns:
+    for one in table.columns:
         made_there = one.default is not None and one.key not in keys
         if made_there or one.type.bind_expression(compiled.binds.get(one.key)) is not None:
             return None
-    impls = [columns[key].type.dialect_impl(context.dialect) for key in keys]
-    encoders = [impl.bind_processor(context.dialect) for impl in impls]
-    options = {INTO: (compiled.statement.table, [columns[key].name for key in keys])}
+    columns, dialect = [table.columns[key] for key in keys], context.dialect
+    encoders = [one.type.dialect_impl(dialect).bind_processor(dialect) for one in columns]
+    writer = Writer(table, dialect, columns)
 
     def send(rows: list[dict[str, Any]]) -> None:
         for row in rows if defaults else ():
@@ -52,6 +52,6 @@ def _sender(context: Any) -> Callable[[list[dict[str, Any]]], None] | None:
         values = [map(itemgetter(key), rows) for key in keys]
         encoded = [map(do, one) if do else one for do, one in zip(encoders, values, strict=True)]
         tuples = list(zip(*encoded, strict=True))
-        context.root_connection.exec_driver_sql(compiled.string, tuples, options)
+        context.root_connection.exec_driver_sql(writer.insert, tuples, writer.options)
 
     return send
