@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import INTO
+from .errors import UNFIT
 from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
@@ -26,7 +26,7 @@ RECYCLE = -1
 # What PostgreSQL counts from, and in: its documentation's "Date/Time Types".
 _EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MOMENT = {"typename": "timestamptz", "schema": "pg_catalog"}
-_UNFIT = (TypeError, ValueError)
+_NO_VALUE = (TypeError, ValueError)
 
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
@@ -150,8 +150,8 @@ async def _copy(driver: Any, into: tuple[Any, Sequence[str]], rows: Any) -> None
     place = {"table_name": table.name, "schema_name": table.schema, "columns": names}
     try:
         await driver.copy_records_to_table(**place, records=rows)
-    except _UNFIT as error:
-        raise asyncpg.DataError("a value does not fit its column") from error
+    except _NO_VALUE as error:
+        raise UNFIT[0](UNFIT[1]) from error
     finally:
         await driver.reset_type_codec(**_MOMENT)
 
