@@ -11,24 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    Connection,
-    Dialect,
-    Integer,
-    Numeric,
-    Table,
-    select,
-)
+from sqlalchemy import JSON, Column, Connection, Dialect, Integer, Numeric, Table, select
 from sqlalchemy.types import TypeEngine
 
-from .backend import Carried
+from .backend import INTO, Carried
 from .backends import CONNECTORS, LANGUAGES
 from .errors import DataLayerError
 from .types import ExactDecimal, JSONString
 
-BATCH = 1000
+BATCH = 5000
 Columns = Sequence[Sequence[Any]]
 Rows = Sequence[Sequence[Any]]
 Convert = Callable[[Sequence[Any]], Sequence[Any]] | None
@@ -51,7 +42,6 @@ class Reader:
             _decoder(column, dialect, code)
             for column, (_, code, *_) in zip(columns, self._cursor.description, strict=True)
         ]
-        self.is_plain = not any(self._decoders)
 
     def fetch(self, connection: Connection) -> Rows:
         """Return the next rows as the driver gives them; none at the end."""
@@ -68,20 +58,15 @@ class Reader:
 class Writer:
     """What a database needs to store the rows of a table."""
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        self._table, self._dialect = table, dialect
-        self._columns = stored_columns(table)
-        self._encoders = [_encoder(column, dialect) for column in self._columns]
-        self.names = [column.name for column in self._columns]
-
-    @property
-    def insert(self) -> str:
-        """The INSERT of one row, with the driver's marks for its values."""
-        quote = self._dialect.identifier_preparer
-        mark = "?" if self._dialect.paramstyle == "qmark" else "%s"
-        columns = ", ".join(map(quote.format_column, self._columns))
-        marks = ", ".join([mark] * len(self._columns))
-        return f"INSERT INTO {quote.format_table(self._table)} ({columns}) VALUES ({marks})"
+    def __init__(self, table: Table, dialect: Dialect, columns: Sequence[Column[Any]] = ()) -> None:
+        columns, quote = columns or stored_columns(table), dialect.identifier_preparer
+        self._encoders = [_encoder(column, dialect) for column in columns]
+        self.names = [column.name for column in columns]
+        self.options = {INTO: (table, self.names)}
+        mark = {"qmark": "?", "numeric_dollar": "${}"}.get(dialect.paramstyle, "%s")
+        marks = ", ".join(mark.format(number) for number, _ in enumerate(columns, 1))
+        into = f"{quote.format_table(table)} ({', '.join(map(quote.format_column, columns))})"
+        self.insert = f"INSERT INTO {into} VALUES ({marks})"
 
     def encode(self, columns: Columns) -> list[tuple[Any, ...]]:
         """Return rows as the driver takes them."""
@@ -97,25 +82,16 @@ class Tally:
 
     def add(self, columns: Columns) -> None:
         """Count these rows too; raises DataLayerError for values that cannot be compared."""
-        self._add(zip(*_convert(self._comparable, columns), strict=True), len(columns[0]))
-
-    def add_from(self, reader: Reader, rows: Rows) -> None:
-        """Count rows that were read, by the short way where there is one."""
-        if reader.is_plain and not any(self._comparable):
-            self._add(map(tuple, rows), len(rows))
-        else:
-            self.add(reader.decode(rows))
+        self._rows += len(columns[0])
+        try:
+            rows = zip(*_convert(self._comparable, columns), strict=True)
+            self._checksum += sum(map(hash, rows))
+        except TypeError:
+            raise DataLayerError("A column's type has no hash: store it as JSONString.") from None
 
     def equals(self, other: Tally) -> bool:
         """Tell whether the rows are the same."""
         return (self._rows, self._checksum) == (other._rows, other._checksum)
-
-    def _add(self, rows: Iterable[tuple[Any, ...]], count: int) -> None:
-        self._rows += count
-        try:
-            self._checksum += sum(map(hash, rows))
-        except TypeError:
-            raise DataLayerError("A column's type has no hash: store it as JSONString.") from None
 
 
 def stored_columns(table: Table) -> Sequence[Column[Any]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, Table, event
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from .backend import Copy
+from .backend import INTO
+from .errors import UNFIT
 from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
@@ -26,6 +26,7 @@ RECYCLE = -1
 # What PostgreSQL counts from, and in: its documentation's "Date/Time Types".
 _EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MOMENT = {"typename": "timestamptz", "schema": "pg_catalog"}
+_NO_VALUE = (TypeError, ValueError)
 
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def open_cursor(connection: Any) -> ServerCursor:
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang, died or became useless."""
+    """Copy many rows, and give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         seconds = settings.database_connect_timeout
@@ -126,31 +127,34 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         seems_open=lambda connection: not connection.driver_connection.is_closed(),
     )
     replace_useless(engine)
+    dialect = engine.dialect
+    dialect.do_executemany = partial(_send, dialect.do_executemany)  # type: ignore[method-assign]
 
 
-async def copy(
-    connection: AsyncConnection,
-    table: Table,
-    names: Sequence[str],
-    batches: AsyncIterator[list[tuple[Any, ...]]],
-) -> None:
-    """Store rows with these columns, in the connection's transaction."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    # Ours takes a third of the time of asyncpg's.
+def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> None:
+    """Send rows, by a COPY where there is one that does the same."""
+    if not (into := context.execution_options.get(INTO)):
+        usual(cursor, statement, rows, context)
+        return
+    connection = cursor._adapt_connection
+    try:
+        connection.run_async(lambda driver: _copy(driver, into, rows))
+    except Exception as error:
+        connection._handle_exception(error)
+
+
+async def _copy(driver: Any, into: tuple[Any, Sequence[str]], rows: Any) -> None:
+    table, names = into
+    # Ours takes a third of the time of asyncpg's, which forgets with it what the table was like.
     await driver.set_type_codec(**_MOMENT, format="tuple", encoder=_encode_moment, decoder=tuple)
-    await driver.copy_records_to_table(
-        table.name,
-        schema_name=table.schema,
-        columns=names,
-        records=(row async for rows in batches for row in rows),
-    )
-    await driver.reset_type_codec(**_MOMENT)
+    place = {"table_name": table.name, "schema_name": table.schema, "columns": names}
+    try:
+        await driver.copy_records_to_table(**place, records=rows)
+    except _NO_VALUE as error:
+        raise UNFIT[0](UNFIT[1]) from error
+    finally:
+        await driver.reset_type_codec(**_MOMENT)
 
 
 def _encode_moment(moment: datetime) -> tuple[int]:
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a time zone")
     return ((moment - _EPOCH) // _MICROSECOND,)
-
-
-COPY: Copy | None = copy

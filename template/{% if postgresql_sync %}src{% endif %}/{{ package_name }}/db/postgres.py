@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
+import uuid_utils
+from psycopg import adapters
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import Connection as SQLAlchemyConnection
-from sqlalchemy import Dialect, Engine, Table, event
+from psycopg.types.json import Jsonb
+from psycopg.types.uuid import UUIDDumper
+from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from .backend import Copy
+from .backend import INTO
 from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
 from .postgres_language import replace_useless
 from .postgres_settings import Pooler
@@ -27,6 +34,24 @@ DRIVER = "psycopg"
 RECYCLE = -1
 
 _IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+# What the driver writes in binary form as it is; a number too large for its column it would cut.
+_EXACT: dict[str, set[type[Any]]] = {
+    "bool": {bool},
+    "bytea": {bytes},
+    "float8": {float},
+    "int4": {int},
+    "int8": {int},
+    "jsonb": {Jsonb},
+    "numeric": {Decimal},
+    "text": {str},
+    "timestamptz": {datetime},
+    "uuid": {UUID, uuid_utils.UUID},
+    "varchar": {str},
+}
+_KINDS = {adapters.types[name].oid: kinds for name, kinds in _EXACT.items()}
+adapters.register_dumper(uuid_utils.UUID, UUIDDumper)
+_INT4, _RANGE = adapters.types["int4"].oid, range(-(1 << 31), 1 << 31)
 
 # Of a login that was refused libpq has no code, only what the server said, in its language.
 _REFUSALS = {
@@ -117,6 +142,8 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
 
     bound_waiting(engine, ping, lambda connection: connection.close(), _seems_open)
     replace_useless(engine)
+    dialect = engine.dialect
+    dialect.do_executemany = partial(_send, dialect.do_executemany)  # type: ignore[method-assign]
 
 
 def _seems_open(connection: Any) -> bool:
@@ -126,25 +153,31 @@ def _seems_open(connection: Any) -> bool:
     return not poll.poll(0)
 
 
-def copy(
-    connection: SQLAlchemyConnection,
-    table: Table,
-    names: Sequence[str],
-    batches: Iterator[list[tuple[Any, ...]]],
-) -> None:
-    """Store rows with these columns, in the connection's transaction."""
-    driver: Any = connection.connection.driver_connection
+def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> None:
+    """Send rows, by a COPY where there is one that does the same."""
+    if INTO not in context.execution_options:
+        usual(cursor, statement, rows, context)
+        return
+    table, names = context.execution_options[INTO]
     where = Identifier(*filter(None, (table.schema, table.name)))
     columns = SQL(", ").join(map(Identifier, names))
-    with driver.cursor() as cursor:
-        cursor.execute(SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
-        types = [column.type_code for column in cursor.description]
-        into = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(where, columns)
-        with cursor.copy(into) as stream:
+    cursor.execute(SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
+    types = [column.type_code for column in cursor.description]
+    # The server converts what is text, which takes longer.
+    form = "BINARY" if all(map(_are_exact, types, zip(*rows, strict=True))) else "TEXT"
+    into = SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(where, columns, SQL(form))
+    with cursor.copy(into) as stream:
+        if form == "BINARY":
             stream.set_types(types)
-            for rows in batches:
-                for row in rows:
-                    stream.write_row(row)
+        for row in rows:
+            stream.write_row(row)
 
 
-COPY: Copy | None = copy
+def _are_exact(code: int, column: Sequence[Any]) -> bool:
+    """Tell whether values are of their column's type, so that nobody need convert them."""
+    values = [value for value in column if value is not None]
+    if not _KINDS.get(code, set()).issuperset(map(type, values)):
+        return False
+    if code == _INT4 and values:
+        return min(values) in _RANGE and max(values) in _RANGE
+    return all(one.tzinfo for one in values if isinstance(one, datetime))

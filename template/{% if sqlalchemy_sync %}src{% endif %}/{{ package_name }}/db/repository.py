@@ -16,12 +16,10 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Select,
-    Table,
     TextClause,
     bindparam,
     delete,
     func,
-    insert,
     inspect,
     select,
     tuple_,
@@ -31,6 +29,7 @@ from sqlalchemy.orm import QueryableAttribute, Session
 
 from .base import Base
 from .errors import NotFoundError
+from .many import insert_rows
 from .pages import Page, decode_cursor, encode_cursor
 from .statements import Order, nulls_last, upsert
 
@@ -166,17 +165,7 @@ class Repository(Generic[Model]):
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Insert rows of the same columns without making entities; return how many."""
-        inserted = 0
-        remaining = iter(rows)
-        # To the table, because the model would look at each row once more.
-        statement, names = insert(cast("Table", self.model.__table__)), self._names()
-        while batch := [
-            {names.get(key, key): value for key, value in row.items()}
-            for row in islice(remaining, BATCH)
-        ]:
-            self.session.execute(statement, batch)
-            inserted += len(batch)
-        return inserted
+        return insert_rows(self.session, self.model, rows)
 
     def upsert(
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
@@ -205,12 +194,6 @@ class Repository(Generic[Model]):
         name = mapper.get_property_by_column(mapper.primary_key[0]).key
         key: QueryableAttribute[Any] = getattr(cls.model, name)
         return key
-
-    @classmethod
-    @cache
-    def _names(cls) -> Mapping[str, str]:
-        """Return the keys of the table's columns by the names of their attributes."""
-        return {name: column.key for name, column in inspect(cls.model).columns.items()}
 
     @classmethod
     @cache
