@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import uuid4
 
 from shop.db.base import Base
 from shop.db.repository import Repository
@@ -61,6 +62,17 @@ class Counted(OddBase):
     made: Mapped[int] = mapped_column(default=select(literal(3)).scalar_subquery())
 
 
+# COPY refuses such a table.
+GUARDED = [
+    "CREATE ROLE {0}",
+    'GRANT ALL ON "odd ones" TO {0}',
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {0}",
+    'ALTER TABLE "odd ones" ENABLE ROW LEVEL SECURITY',
+    'CREATE POLICY everything ON "odd ones" USING (true) WITH CHECK (true)',
+    "SET LOCAL ROLE {0}",
+]
+
+
 async def stored(uow: ThingUnitOfWork, model: type[Any], rows: Iterable[Any]) -> list[Any]:
     """Return what many rows of a table that is made for them are once they are stored."""
     kind: Any = type("Kind", (Repository,), {"model": model})
@@ -71,6 +83,21 @@ async def stored(uow: ThingUnitOfWork, model: type[Any], rows: Iterable[Any]) ->
         found = list((await uow.execute(select(model.__table__).order_by(text("1")))).all())
         await connection.run_sync(OddBase.metadata.drop_all)
     return found
+
+
+async def test_rows_that_policies_look_at_are_inserted(thing_uow: ThingUnitOfWork) -> None:
+    kind: Any = type("Kind", (Repository,), {"model": Odd})
+    role = f"guarded_{uuid4().hex}"
+    async with thing_uow as uow:
+        if uow.things.dialect != "postgresql":
+            return
+        connection = await uow.session.connection()
+        await connection.run_sync(OddBase.metadata.create_all)
+        for statement in GUARDED:
+            await uow.execute(text(statement.format(role)))
+        assert await kind(uow.session).insert_many({"number": n} for n in range(3000)) == 3000
+        assert await kind(uow.session).count() == 3000
+        await uow.rollback()
 
 
 async def test_defaults_are_what_they_are_for_few_rows(thing_uow: ThingUnitOfWork) -> None:

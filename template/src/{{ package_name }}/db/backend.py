@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The option that tells of an INSERT of many rows into which table and columns a COPY may take them.
 INTO = "into"
+# A connection, a table, the names of its columns, and batches of rows.
+Copy = Callable[[Any, Table, Sequence[str], Any], Any]
 # A connection without a transaction, and the number of the lock; it does not wait.
 TakeLock = Callable[[Connection, int], bool]
 CompareDefaults = bool | Callable[..., bool]
@@ -49,6 +51,9 @@ class Connector(Protocol):
 
     RECYCLE: int
     """After how many seconds an open connection is replaced by a new one; -1 for never."""
+
+    COPY: Copy | None
+    """The fastest way in for many rows, of which batches come; None if that is an INSERT."""
 
     def connect_args(self, settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
         """Return the arguments of `connect`, other than what the URL says."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
+from .backend import Copy
 from .reading import READ_ONLY
 from .runtime import SQLITE_CURSOR
 from .runtime import SQLITE_DRIVER as DRIVER
@@ -19,9 +20,10 @@ from .runtime import SQLITE_DRIVER as DRIVER
 if TYPE_CHECKING:
     from .settings import DatabaseSettings
 
-__all__ = ["DRIVER", "RECYCLE", "connect", "connect_args", "open_cursor", "prepare"]
+__all__ = ["COPY", "DRIVER", "RECYCLE", "connect", "connect_args", "open_cursor", "prepare"]
 
 RECYCLE = -1
+COPY: Copy | None = None
 
 _SERVING = ("foreign_keys = ON", "synchronous = NORMAL")
 # Altering a table drops and renames it: with foreign keys on, its children would go with it.

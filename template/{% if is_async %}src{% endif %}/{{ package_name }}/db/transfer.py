@@ -93,7 +93,7 @@ class _Side:
         with _telling(self.address, table):
             reader = await self.connection.run_sync(Reader, table)
             while rows := await self.connection.run_sync(reader.fetch):
-                tally.add(reader.decode(rows))
+                tally.add_from(reader, rows)
                 advance(len(rows))
         return tally
 
@@ -103,8 +103,11 @@ class _Side:
         language, rows = LANGUAGES[name], (writer.encode(columns) async for columns in batches)
         with _telling(self.address, table):
             indexes = await self.connection.run_sync(language.drop_indexes, table)
-            async for batch in rows:
-                await self.connection.exec_driver_sql(writer.insert, batch, writer.options)
+            if copy := CONNECTORS[name].COPY:
+                await copy(self.connection, table, writer.names, rows)
+            else:
+                async for batch in rows:
+                    await self.connection.exec_driver_sql(writer.insert, batch)
             for definition in indexes:
                 await self.connection.exec_driver_sql(definition, execution_options=AS_IT_IS)
             for statement in language.after_loading(table):

@@ -92,7 +92,7 @@ class _Side:
         with _telling(self.address, table):
             reader = Reader(self.connection, table)
             while rows := reader.fetch(self.connection):
-                tally.add(reader.decode(rows))
+                tally.add_from(reader, rows)
                 advance(len(rows))
         return tally
 
@@ -102,8 +102,11 @@ class _Side:
         language, rows = LANGUAGES[name], (writer.encode(columns) for columns in batches)
         with _telling(self.address, table):
             indexes = language.drop_indexes(self.connection, table)
-            for batch in rows:
-                self.connection.exec_driver_sql(writer.insert, batch, writer.options)
+            if copy := CONNECTORS[name].COPY:
+                copy(self.connection, table, writer.names, rows)
+            else:
+                for batch in rows:
+                    self.connection.exec_driver_sql(writer.insert, batch)
             for definition in indexes:
                 self.connection.exec_driver_sql(definition, execution_options=AS_IT_IS)
             for statement in language.after_loading(table):

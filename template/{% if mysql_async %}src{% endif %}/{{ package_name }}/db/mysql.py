@@ -13,6 +13,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
+from .backend import Copy
 from .mysql_dialect import Definitions, Statements, Types
 from .mysql_session import session
 from .waiting import bound_waiting
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DRIVER = "asyncmy"
 # Servers and what stands before them close idle connections, some after five minutes.
 RECYCLE = 280
+COPY: Copy | None = None
 
 # A flag of the protocol, in every answer of the server.
 _IN_TRANSACTION = 1

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Dialect, Engine, Table, event
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from .backend import INTO
+from .backend import INTO, Copy
 from .errors import UNFIT
 from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
-from .postgres_language import replace_useless
+from .postgres_language import has_policies, replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
 
@@ -131,20 +132,31 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
     dialect.do_executemany = partial(_send, dialect.do_executemany)  # type: ignore[method-assign]
 
 
+async def copy(
+    connection: AsyncConnection,
+    table: Table,
+    names: Sequence[str],
+    batches: AsyncIterator[list[tuple[Any, ...]]],
+) -> None:
+    """Store rows with these columns, in the connection's transaction."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await _copy(driver, table, names, (row async for rows in batches for row in rows))
+
+
 def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> None:
     """Send rows, by a COPY where there is one that does the same."""
-    if not (into := context.execution_options.get(INTO)):
+    table, names = context.execution_options.get(INTO, (None, ()))
+    if table is None or has_policies(context.root_connection, table):
         usual(cursor, statement, rows, context)
         return
     connection = cursor._adapt_connection
     try:
-        connection.run_async(lambda driver: _copy(driver, into, rows))
+        connection.run_async(lambda driver: _copy(driver, table, names, rows))
     except Exception as error:
         connection._handle_exception(error)
 
 
-async def _copy(driver: Any, into: tuple[Any, Sequence[str]], rows: Any) -> None:
-    table, names = into
+async def _copy(driver: Any, table: Table, names: Sequence[str], rows: Any) -> None:
     # Ours takes a third of the time of asyncpg's, which forgets with it what the table was like.
     await driver.set_type_codec(**_MOMENT, format="tuple", encoder=_encode_moment, decoder=tuple)
     place = {"table_name": table.name, "schema_name": table.schema, "columns": names}
@@ -158,3 +170,6 @@ async def _copy(driver: Any, into: tuple[Any, Sequence[str]], rows: Any) -> None
 
 def _encode_moment(moment: datetime) -> tuple[int]:
     return ((moment - _EPOCH) // _MICROSECOND,)
+
+
+COPY: Copy | None = copy

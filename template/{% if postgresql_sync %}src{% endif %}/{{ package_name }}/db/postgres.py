@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import select
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -15,15 +15,16 @@ import psycopg
 import uuid_utils
 from psycopg import adapters
 from psycopg.pq import TransactionStatus
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 from psycopg.types.uuid import UUIDDumper
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy import Dialect, Engine, Table, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from .backend import INTO
+from .backend import INTO, Copy
 from .postgres_hosts import REACHED, Hosts, arguments_of, most_telling
-from .postgres_language import replace_useless
+from .postgres_language import has_policies, replace_useless
 from .postgres_settings import Pooler
 from .waiting import bound_waiting
 
@@ -153,21 +154,43 @@ def _seems_open(connection: Any) -> bool:
     return not poll.poll(0)
 
 
+def copy(
+    connection: SQLAlchemyConnection,
+    table: Table,
+    names: Sequence[str],
+    batches: Iterator[list[tuple[Any, ...]]],
+) -> None:
+    """Store rows with these columns, in the connection's transaction."""
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        into, types = _into(cursor, table, names)
+        _write(cursor, into, types, (row for rows in batches for row in rows))
+
+
 def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> None:
     """Send rows, by a COPY where there is one that does the same."""
-    if INTO not in context.execution_options:
+    table, names = context.execution_options.get(INTO, (None, ()))
+    if table is None or has_policies(context.root_connection, table):
         usual(cursor, statement, rows, context)
         return
-    table, names = context.execution_options[INTO]
+    into, types = _into(cursor, table, names)
+    is_exact = all(map(_are_exact, types, zip(*rows, strict=True)))
+    # The server converts what is text, which takes longer.
+    _write(cursor, into, types if is_exact else None, rows)
+
+
+def _into(cursor: Any, table: Table, names: Sequence[str]) -> tuple[Composed, Sequence[int]]:
+    """Return a COPY into these columns, and their types."""
     where = Identifier(*filter(None, (table.schema, table.name)))
     columns = SQL(", ").join(map(Identifier, names))
     cursor.execute(SQL("SELECT {} FROM {} LIMIT 0").format(columns, where))
     types = [column.type_code for column in cursor.description]
-    # The server converts what is text, which takes longer.
-    form = "BINARY" if all(map(_are_exact, types, zip(*rows, strict=True))) else "TEXT"
-    into = SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(where, columns, SQL(form))
-    with cursor.copy(into) as stream:
-        if form == "BINARY":
+    return SQL("COPY {} ({}) FROM STDIN").format(where, columns), types
+
+
+def _write(cursor: Any, into: Composed, types: Sequence[int] | None, rows: Iterable[Any]) -> None:
+    with cursor.copy(into + SQL(" (FORMAT BINARY)") if types else into) as stream:
+        if types:
             stream.set_types(types)
         for row in rows:
             stream.write_row(row)
@@ -181,3 +204,6 @@ def _are_exact(code: int, column: Sequence[Any]) -> bool:
     if code == _INT4 and values:
         return min(values) in _RANGE and max(values) in _RANGE
     return all(one.tzinfo for one in values if isinstance(one, datetime))
+
+
+COPY: Copy | None = copy

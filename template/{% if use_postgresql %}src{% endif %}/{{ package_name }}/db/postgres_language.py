@@ -205,6 +205,11 @@ def replace_useless(engine: Engine) -> None:
         hosts.avoid(place)
 
 
+def has_policies(connection: Connection, table: Table) -> bool:
+    """Tell whether row level security is on for a table: COPY would refuse to write into it."""
+    return bool(connection.scalar(select(func.row_security_active(_quote.format_table(table)))))
+
+
 def room(settings: DatabaseSettings) -> str | None:
     """Return a query for how many connections there may be; a pooler has limits of its own."""
     return _ROOM if settings.database_pooler is Pooler.NONE else None
