@@ -149,7 +149,7 @@ def delete_an_example(project: Path, answers: Answers) -> None:
     features = project / "src" / "shop" / "features"
     shutil.rmtree(features / "tasks")
     shutil.rmtree(project / "tests" / "features" / "tasks")
-    registered = r"^from \.tasks.*\n|^router.*\(tasks.*\n|, seed_tasks"
+    registered = r"^from \.tasks.*\n|^router\W.*\btasks\.router\b.*\n|, seed_tasks"
     properties = r"\n    @property\n    def task\w+\(self\).*\n.*\n"
     for name in ("unit_of_work.py", "seed.py", "routes.py"):
         path = features / name

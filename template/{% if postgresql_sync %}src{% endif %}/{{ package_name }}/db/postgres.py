@@ -174,8 +174,9 @@ def _send(usual: Any, cursor: Any, statement: str, rows: Any, context: Any) -> N
         usual(cursor, statement, rows, context)
         return
     into, types = _into(cursor, table, names)
-    is_exact = all(map(_are_exact, types, zip(*rows, strict=True)))
+    columns = zip(types, zip(*rows, strict=True), strict=True)
     # The server converts what is text, which takes longer.
+    is_exact = all(_are_exact(code, values) for code, values in columns)
     _write(cursor, into, types if is_exact else None, rows)
 
 
