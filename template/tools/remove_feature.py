@@ -72,7 +72,7 @@ def without(feature: str, text: str) -> str:
     names = {alias.asname or alias.name for node in imports for alias in node.names}
     gone: list[tuple[int, int]] = [span(node) for node in imports]
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.Expr) and names & names_in(node):
+        if isinstance(node, ast.FunctionDef | ast.Expr | ast.AugAssign) and names & names_in(node):
             gone.append(span(node))
         elif isinstance(node, ast.List) and names & names_in(node):
             kept = [element for element in node.elts if not names & names_in(element)]
