@@ -267,7 +267,7 @@ def load_hook(name: str) -> ModuleType:
 
 def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -> Project:
     """Return a copy of a rendered project that the test may change."""
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    folder = renderer.own_copy(answers, tmp_path / "project")
     return Project(folder, {"package_name": "my_service", **answers}, url)
 
 

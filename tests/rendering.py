@@ -215,6 +215,12 @@ class Renderer:
                 target.with_suffix(".part").rename(target)
         return target
 
+    def own_copy(self, answers: Answers, target: Path) -> Path:
+        """Return a copy of a rendered project, which belongs to the test."""
+        # Another worker may run the first one, and compile it meanwhile.
+        compiled = shutil.ignore_patterns("__pycache__")
+        return Path(shutil.copytree(self.render(answers), target, ignore=compiled))
+
     def copy(self, answers: Answers, target: Path) -> Path:
         """Render into a folder that belongs to the test."""
         with quickly():

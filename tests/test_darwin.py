@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ with uow.read_only():
 def darwin(renderer: Renderer, tmp_path: Path) -> Project:
     """A copy that the test may change, on its SQLite file."""
     answers = named_answers("darwin")
-    return Project(shutil.copytree(renderer.render(answers), tmp_path / "darwin"), answers, "")
+    return Project(renderer.own_copy(answers, tmp_path / "darwin"), answers, "")
 
 
 def edit(path: Path, old: str, new: str) -> None:

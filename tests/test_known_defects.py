@@ -98,7 +98,7 @@ def installed(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> P
     """A project and the environment of its deployment: its wheel, without tools and tests."""
     answers = BASE | {"sessions": "async"}
     folder = tmp_path_factory.mktemp("installed")
-    source = shutil.copytree(renderer.render(answers), folder / "project")
+    source = renderer.own_copy(answers, folder / "project")
     uv("build", "--quiet", "--wheel", "--out-dir", str(folder), str(source))
     (wheel,) = folder.glob("*.whl")
     uv("venv", "--quiet", "--python", sys.executable, str(folder / "env"))
@@ -189,7 +189,7 @@ def test_the_first_migration_of_a_project_without_examples_can_be_loaded(
     renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:
     answers = BASE | {"sessions": "sync", "web": "none", "examples": []}
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    folder = renderer.own_copy(answers, tmp_path / "project")
     with postgres_database(postgres_url) as url:
         project = Project(folder, answers, url)
 
@@ -221,7 +221,7 @@ def test_a_changed_server_default_is_seen_where_the_schema_is(
     renderer: Renderer, tmp_path: Path, url: str
 ) -> None:
     answers = BASE | {"sessions": "sync", "other_databases": ["mysql"]}
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    folder = renderer.own_copy(answers, tmp_path / "project")
     project = Project(folder, answers, url)
     models = folder / "src" / "shop" / "features" / "tasks" / "models.py"
     before = models.read_text()
@@ -327,7 +327,7 @@ def added_tests(
     """What the project's test runner says of these tests."""
     answers = BASE | {"sessions": request.param}
     folder = tmp_path_factory.mktemp("added") / "project"
-    shutil.copytree(renderer.render(answers), folder)
+    renderer.own_copy(answers, folder)
     plugins = [] if request.param == "async" else ["-p", "no:asyncio"]
     names = []
     for name, tests in {"probe": PROBE, "own": OWN_CHOICES}.items():

@@ -98,7 +98,7 @@ def test_the_newest_type_checker_finds_nothing(renderer: Renderer) -> None:
 
 def project_at(renderer: Renderer, tmp_path: Path, kind: Answers) -> Project:
     answers = {**BASE, **kind}
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    folder = renderer.own_copy(answers, tmp_path / "project")
     return Project(folder, answers, "")
 
 

@@ -87,8 +87,8 @@ def test_nothing_of_the_template_is_left(renderer: Renderer, answers: Answers) -
         assert "\n\n\n\n" not in text, where
         if path.suffix in {".toml", ".ini", ".md", ".example"} or path.name == "Makefile":
             assert "\n\n\n" not in text, where
-    empty = [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())]
-    assert empty == []
+    folders = [path for path in project.rglob("*") if path.is_dir() and path.name != "__pycache__"]
+    assert [path for path in folders if not any(path.iterdir())] == []
 
 
 @EVERY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -71,7 +70,7 @@ def url_of(written: str, request: pytest.FixtureRequest) -> Iterator[str]:
 def project_of(renderer: Renderer, tmp_path: Path, name: str, url: str = "") -> Project:
     """Return a copy of a system that the test may change; without a URL it uses its file."""
     answers = named_answers(name)
-    folder = shutil.copytree(renderer.render(answers), tmp_path / "project")
+    folder = renderer.own_copy(answers, tmp_path / "project")
     return Project(folder, answers, url)
 
 

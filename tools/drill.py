@@ -13,7 +13,6 @@ stored twice, if writes do not come again within 5 s, or if reads stop.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -88,7 +87,7 @@ def run_drill(
     answers = ANSWERS | {"sessions": sessions}
     synchronous = options.replication != "off"
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-        copied = shutil.copytree(renderer.render(answers), Path(folder) / "project")
+        copied = renderer.own_copy(answers, Path(folder) / "project")
         course = DRILLS[drill](Project(copied, answers, ""), synchronous)
     title = f"{drill}, {sessions} sessions, replication {options.replication}"
     draw(course, title, PLOTS / f"{drill}-{sessions}-{run}.svg")
