@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from copier._main import Worker
-from projects import Project, postgres_database
+from projects import LONGEST_END, Project, ask, free_port, postgres_database, wait_for
 from rendering import EVERYTHING, Renderer
 
 COUNTS = (Path(__file__).parent / "counts.py").read_text()
@@ -58,6 +62,46 @@ def test_a_process_imports_no_more_than_it_must(renderer: Renderer, module: str)
     imported = json.loads(output)
     assert not set(without) & set(imported)
     assert len(imported) <= most
+
+
+# How many objects a process leaves out of garbage collection, and how many it looks through.
+TELL_OBJECTS = """
+import atexit, gc, sys
+tell = lambda: print("objects:", gc.get_freeze_count(), len(gc.get_objects()), file=sys.stderr)
+atexit.register(tell)
+"""
+
+
+@pytest.mark.parametrize("web", ["fastapi", "flask"])
+def test_what_serves_looks_through_little_for_garbage(
+    renderer: Renderer, tmp_path: Path, web: str
+) -> None:
+    answers = EVERYTHING | {"sessions": "sync", "web": web}
+    project = Project(renderer.render(answers), answers, f"sqlite:///{tmp_path}/a.db")
+    project.run("shop", "migrate")
+    (tmp_path / "sitecustomize.py").write_text(TELL_OBJECTS)
+    environment = project.environment(PORT=str(port := free_port()))
+    environment["PYTHONPATH"] += f"{os.pathsep}{tmp_path}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shop", "serve"],
+        cwd=project.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        for path in ("/items", "/tasks", "/health/ready"):
+            wait_for(lambda path=path: ask(f"http://127.0.0.1:{port}{path}")[0] == 200, process)
+        process.terminate()
+        output, _ = process.communicate(timeout=LONGEST_END)
+    finally:
+        process.kill()
+
+    # Where a parent starts workers, it tells as well, and last.
+    left_out, looked_through = re.findall(r"^objects: (\d+) (\d+)$", output, re.MULTILINE)[0]
+    assert int(left_out) > 50_000
+    assert int(looked_through) < 10_000
 
 
 def test_few_files_are_rendered_and_the_rest_copied(

@@ -32,7 +32,7 @@ def serve(
             # Where the processes add up what they count.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         uvicorn.run(
-            f"{__package__}.app:create_app",
+            f"{__package__}.app:create_served_app",
             factory=True,
             host=settings.host,
             port=settings.port,

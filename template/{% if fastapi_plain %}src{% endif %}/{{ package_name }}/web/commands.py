@@ -25,7 +25,7 @@ def serve(
     # The server raises it again when all is done, and that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
-        f"{__package__}.app:create_app",
+        f"{__package__}.app:create_served_app",
         factory=True,
         host=settings.host,
         port=settings.port,

@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 from .logs import logging_config
+from .serving import settle
 
 worker_class = "gthread"
 # More than there are connections, so that a health check is answered while requests wait for one.
@@ -31,6 +32,11 @@ def on_exit(arbiter: object) -> None:
     """Remove the folder that was made."""
     if folder := getattr(arbiter, "metrics_folder", None):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def post_worker_init(worker: object) -> None:
+    """Settle a process that has its application."""
+    settle()
 
 
 def worker_exit(arbiter: object, worker: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .serving import settle
+
 worker_class = "gthread"
 # More than there are connections, so that a health check is answered while requests wait for one.
 threads = 40
@@ -11,6 +13,11 @@ graceful_timeout = 30
 accesslog = "-"
 # It would be one file for all services of a user.
 control_socket_disable = True
+
+
+def post_worker_init(worker: object) -> None:
+    """Settle a process that has its application."""
+    settle()
 
 
 def worker_exit(arbiter: object, worker: Any) -> None:
