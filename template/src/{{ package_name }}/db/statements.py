@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, Table, UnaryExpression
@@ -11,6 +11,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.schema import CallableColumnDefault
 
 from .backends import LANGUAGES
+from .errors import InvalidValueError
 
 Order = QueryableAttribute[Any] | UnaryExpression[Any]
 
@@ -30,6 +31,16 @@ def upsert(
             update: Callable[[Any], Any] = column.onupdate.arg
             changes[column.name] = update(None)
     return LANGUAGES[dialect].upsert(model, key, changes)
+
+
+def alike(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows; raises InvalidValueError for one with other columns than the first."""
+    names: Any = None
+    for number, row in enumerate(rows, 1):
+        if row.keys() != (names := names or row.keys()):
+            differing = ", ".join(sorted(row.keys() ^ names))
+            raise InvalidValueError(f"Row {number} has other columns than the first: {differing}.")
+        yield row
 
 
 def holds(dialect: str, column: QueryableAttribute[Any], text: str) -> ColumnElement[bool]:

@@ -32,7 +32,7 @@ from .base import Base
 from .errors import NotFoundError
 from .many import insert_rows
 from .pages import Page, decode_cursor, encode_cursor
-from .statements import Order, nulls_last, upsert
+from .statements import Order, alike, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
 Criterion = ColumnElement[bool] | TextClause
@@ -148,14 +148,14 @@ class Repository(Generic[Model]):
         """
         key = self._key()
         statement = self._rows().where(*criteria).order_by(key).limit(batch)
-        following = statement
-        while True:
-            rows = await self._read(following)
+        following = statement.where(key > bindparam("stream_key", type_=key.type))
+        rows = await self._read(statement)
+        while rows:
             for row in rows:
                 yield row
             if len(rows) < batch:
                 return
-            following = statement.where(key > getattr(rows[-1], key.key))
+            rows = await self._read(following, {"stream_key": getattr(rows[-1], key.key)})
 
     def add(self, entity: Model) -> None:
         """Store the entity at the next flush or at the commit."""
@@ -166,15 +166,20 @@ class Repository(Generic[Model]):
         self.session.add_all(entities)
 
     async def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Insert rows of the same columns without making entities; return how many."""
+        """Insert rows of the same columns without making entities; return how many.
+
+        Raises InvalidValueError if their columns differ.
+        """
         return await self.session.run_sync(insert_rows, self.model, rows)
 
     async def upsert(
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
     ) -> int:
-        """Insert rows of the same columns, or update those whose key exists; return how many."""
-        stored = 0
-        remaining = iter(rows)
+        """Insert rows of the same columns, or update those whose key exists; return how many.
+
+        Raises InvalidValueError if their columns differ.
+        """
+        stored, remaining = 0, alike(rows)
         while batch := [dict(row) for row in islice(remaining, BATCH)]:
             await self.session.execute(upsert(self.dialect, self.model, list(batch[0]), key), batch)
             stored += len(batch)

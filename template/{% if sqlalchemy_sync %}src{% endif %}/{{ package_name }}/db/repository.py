@@ -31,7 +31,7 @@ from .base import Base
 from .errors import NotFoundError
 from .many import insert_rows
 from .pages import Page, decode_cursor, encode_cursor
-from .statements import Order, nulls_last, upsert
+from .statements import Order, alike, nulls_last, upsert
 
 Model = TypeVar("Model", bound=Base)
 Criterion = ColumnElement[bool] | TextClause
@@ -147,13 +147,13 @@ class Repository(Generic[Model]):
         """
         key = self._key()
         statement = self._rows().where(*criteria).order_by(key).limit(batch)
-        following = statement
-        while True:
-            rows = self._read(following)
+        following = statement.where(key > bindparam("stream_key", type_=key.type))
+        rows = self._read(statement)
+        while rows:
             yield from rows
             if len(rows) < batch:
                 return
-            following = statement.where(key > getattr(rows[-1], key.key))
+            rows = self._read(following, {"stream_key": getattr(rows[-1], key.key)})
 
     def add(self, entity: Model) -> None:
         """Store the entity at the next flush or at the commit."""
@@ -164,15 +164,20 @@ class Repository(Generic[Model]):
         self.session.add_all(entities)
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Insert rows of the same columns without making entities; return how many."""
+        """Insert rows of the same columns without making entities; return how many.
+
+        Raises InvalidValueError if their columns differ.
+        """
         return insert_rows(self.session, self.model, rows)
 
     def upsert(
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
     ) -> int:
-        """Insert rows of the same columns, or update those whose key exists; return how many."""
-        stored = 0
-        remaining = iter(rows)
+        """Insert rows of the same columns, or update those whose key exists; return how many.
+
+        Raises InvalidValueError if their columns differ.
+        """
+        stored, remaining = 0, alike(rows)
         while batch := [dict(row) for row in islice(remaining, BATCH)]:
             self.session.execute(upsert(self.dialect, self.model, list(batch[0]), key), batch)
             stored += len(batch)

@@ -25,7 +25,7 @@ from .errors import NotFoundError
 from .pages import Page, decode_cursor, encode_cursor
 from .rows import Row, row_type
 from .session import Session
-from .statements import Order, upsert
+from .statements import Order, alike, upsert
 
 __all__ = ["Criterion", "Repository", "Row"]
 
@@ -157,7 +157,10 @@ class Repository(Generic[Model]):
             self.add(entity)
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Insert rows of the same columns without making entities; return how many."""
+        """Insert rows of the same columns without making entities; return how many.
+
+        Raises InvalidValueError if their columns differ.
+        """
         inserted = 0
         for batch in self._batches(rows):
             self.session.tables.insert_rows(self._table(), *self._filled_in(batch))
@@ -169,7 +172,8 @@ class Repository(Generic[Model]):
     ) -> int:
         """Insert rows of the same columns, or update those whose key exists; return how many.
 
-        Columns with an `onupdate`, such as updated_at, move too.
+        Columns with an `onupdate`, such as updated_at, move too. Raises InvalidValueError if the
+        columns of rows differ.
         """
         stored = 0
         for batch in self._batches(rows):
@@ -235,7 +239,7 @@ class Repository(Generic[Model]):
 
     def _batches(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
         self.session.entities.flush()
-        remaining = iter(rows)
+        remaining = alike(rows)
         while batch := [*islice(remaining, BATCH)]:
             yield batch
 
