@@ -39,7 +39,11 @@ class _SqliteUtcDateTime(sqlite.DATETIME):
     def result_processor(
         self, dialect: Dialect, coltype: object
     ) -> Callable[[str | None], datetime | None]:
-        return lambda value: None if value is None else datetime.fromisoformat(value)
+        return lambda value: None if value is None else _in_utc(datetime.fromisoformat(value))
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 # The databases that keep a time zone.
@@ -76,9 +80,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         return utc if dialect.name in _WITH_ZONES else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return None if value is None else _in_utc(value)
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], datetime | None] | None:
+        # What gives UTC already needs nothing more for each value.
+        if dialect.name == "sqlite" or dialect.driver == "asyncpg":
+            return self.impl_instance.result_processor(dialect, coltype)
+        return super().result_processor(dialect, coltype)
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
@@ -156,9 +166,13 @@ class JSONString(TypeDecorator[Any]):
         return value if dialect.name == "postgresql" else encoded
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return json.loads(value)
+        return None if value is None else json.loads(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        # The driver has read it.
+        if dialect.name == "postgresql":
+            return self.impl_instance.result_processor(dialect, coltype)
+        return super().result_processor(dialect, coltype)
 
 
 def enum_by_value(members: type[StrEnum]) -> Enum:

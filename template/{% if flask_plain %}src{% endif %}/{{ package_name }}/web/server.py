@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
-
-from .serving import settle
 
 worker_class = "gthread"
 # More than there are connections, so that a health check is answered while requests wait for one.
@@ -16,8 +15,12 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: object) -> None:
-    """Settle a process that has its application."""
-    settle()
+    """Leave the application out of garbage collection.
+
+    To look through it takes a tenth of a second each time, and finds nothing.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def worker_exit(arbiter: object, worker: Any) -> None:
