@@ -165,14 +165,10 @@ class JSONString(TypeDecorator[Any]):
             raise InvalidValueError("This JSON cannot be stored.") from None
         return value if dialect.name == "postgresql" else encoded
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        # The driver has read it.
         if dialect.name == "postgresql":
             return self.impl_instance.result_processor(dialect, coltype)
-        return super().result_processor(dialect, coltype)
+        return lambda value: None if value is None else json.loads(value)
 
 
 def enum_by_value(members: type[StrEnum]) -> Enum:

@@ -164,19 +164,13 @@ class Repository(Generic[Model]):
         self.session.add_all(entities)
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Insert rows of the same columns without making entities; return how many.
-
-        Raises InvalidValueError if their columns differ.
-        """
+        """Insert rows of the same columns, or raise InvalidValueError; return how many."""
         return insert_rows(self.session, self.model, rows)
 
     def upsert(
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
     ) -> int:
-        """Insert rows of the same columns, or update those whose key exists; return how many.
-
-        Raises InvalidValueError if their columns differ.
-        """
+        """Insert rows as insert_many does, or update those whose key exists; return how many."""
         stored, remaining = 0, alike(rows)
         while batch := [dict(row) for row in islice(remaining, BATCH)]:
             self.session.execute(upsert(self.dialect, self.model, list(batch[0]), key), batch)

@@ -157,10 +157,7 @@ class Repository(Generic[Model]):
             self.add(entity)
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Insert rows of the same columns without making entities; return how many.
-
-        Raises InvalidValueError if their columns differ.
-        """
+        """Insert rows of the same columns, or raise InvalidValueError; return how many."""
         inserted = 0
         for batch in self._batches(rows):
             self.session.tables.insert_rows(self._table(), *self._filled_in(batch))
@@ -170,10 +167,9 @@ class Repository(Generic[Model]):
     def upsert(
         self, rows: Iterable[Mapping[str, Any]], *, key: Sequence[QueryableAttribute[Any]]
     ) -> int:
-        """Insert rows of the same columns, or update those whose key exists; return how many.
+        """Insert rows as insert_many does, or update those whose key exists; return how many.
 
-        Columns with an `onupdate`, such as updated_at, move too. Raises InvalidValueError if the
-        columns of rows differ.
+        Columns with an `onupdate`, such as updated_at, move too.
         """
         stored = 0
         for batch in self._batches(rows):
