@@ -207,6 +207,9 @@ async def compare(
 
 
 async def main() -> None:
+    # As a process that serves does.
+    gc.collect()
+    gc.freeze()
     database = Database(settings)
     sides = Sides(database)
     # In a process of its own, because memory that was used before would hide what it takes.

@@ -60,44 +60,57 @@ def measure(
     project: Project,
     kind: Kind,
     clients: Clients,
+    sittings: int,
     rounds: int,
     seconds: float,
     guests: Guests = Guests(),  # noqa: B008
-) -> Iterator[dict[str, Any]]:
-    """Yield what each operation took on each server, by rounds, each in another order."""
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(start(project, kind, who))
-            for who in ("ours", "raw", "core", "usual")
-            if who == "ours" or getattr(kind, who)
-        ]
-        every = requests_of(servers[0].port)
-        requests = dict.fromkeys((server.name for server in servers), every)
-        if guests.litestar:
-            servers.append(stack.enter_context(start(project, kind, "litestar", guests.litestar)))
-            requests["litestar"] = {name: every[name] for name in OPERATIONS[:3]}
-        if guests.template:
-            port = free_port()
-            servers.append(stack.enter_context(peers.start(guests.template, port, guests.url)))
-            requests[peers.NAME] = peers.REQUESTS
-        for server in servers:
-            for texts in requests[server.name].values():
-                clients.ask(server, texts, CLIENTS, 0.3)
-        for operation in OPERATIONS:
-            asked = [server for server in servers if operation in requests[server.name]]
-            taken: list[dict[str, Any]] = []
-            for number in range(rounds):
-                first = number % len(asked)
-                done = {
-                    server.name: clients.ask(
-                        server, requests[server.name][operation], CLIENTS, seconds
-                    )
-                    for server in asked[first:] + asked[:first]
-                }
-                for name, measured in done.items():
-                    check(measured, f"{kind.name} {operation} {name}")
-                taken.append(done)
-            yield {"kind": kind.name, "operation": operation, "rounds": taken}
+) -> list[dict[str, Any]]:
+    """Return what each operation took on each server, by rounds, each in another order.
+
+    Each sitting has processes of its own: one may be faster than another of the same code, as long
+    as it lives.
+    """
+    taken: dict[str, list[dict[str, Any]]] = {name: [] for name in OPERATIONS}
+    for sitting in range(sittings):
+        with ExitStack() as stack:
+            requests = seat(stack, project, kind, guests)
+            for server, texts in requests.items():
+                for text in texts.values():
+                    clients.ask(server, text, CLIENTS, 0.3)
+            for operation in OPERATIONS:
+                asked = [server for server, texts in requests.items() if operation in texts]
+                for number in range(sitting * rounds, (sitting + 1) * rounds):
+                    first = number % len(asked)
+                    done = {
+                        server.name: clients.ask(
+                            server, requests[server][operation], CLIENTS, seconds
+                        )
+                        for server in asked[first:] + asked[:first]
+                    }
+                    for name, measured in done.items():
+                        check(measured, f"{kind.name} {operation} {name}")
+                    taken[operation].append(done)
+    return [{"kind": kind.name, "operation": name, "rounds": made} for name, made in taken.items()]
+
+
+def seat(
+    stack: ExitStack, project: Project, kind: Kind, guests: Guests
+) -> dict[Server, dict[str, list[str]]]:
+    """Start all servers, ours first, and return what each is asked for."""
+    servers = [
+        stack.enter_context(start(project, kind, who))
+        for who in ("ours", "raw", "core", "usual")
+        if who == "ours" or getattr(kind, who)
+    ]
+    every = requests_of(servers[0].port)
+    requests = dict.fromkeys(servers, every)
+    if guests.litestar:
+        litestar = stack.enter_context(start(project, kind, "litestar", guests.litestar))
+        requests[litestar] = {name: every[name] for name in OPERATIONS[:3]}
+    if guests.template:
+        template = peers.start(guests.template, free_port(), guests.url)
+        requests[stack.enter_context(template)] = peers.REQUESTS
+    return requests
 
 
 def check(measured: dict[str, Any], what: str) -> None:

@@ -47,6 +47,7 @@ Fetched = TypeVar("Fetched")
 class Size(NamedTuple):
     """How much is measured."""
 
+    sittings: int
     rounds: int
     seconds: float
     rows: int
@@ -58,8 +59,9 @@ class Size(NamedTuple):
 
 
 WHOLE = Size(
-    rounds=6,
-    seconds=1.0,
+    sittings=3,
+    rounds=2,
+    seconds=0.8,
     rows=10_000,
     kinds=4,
     layer={"rounds": 7, "bulk": 100_000, "rows": 401_000, "repeat": 40, "seconds": 280},
@@ -68,6 +70,7 @@ WHOLE = Size(
     lives=2,
 )
 QUICK = Size(
+    sittings=1,
     rounds=3,
     seconds=0.4,
     rows=1_000,
@@ -145,8 +148,9 @@ class Bench:
                     self.project(kind, "http", self.size.rows) as project,
                     self.guests(kind) as guests,
                 ):
+                    sittings, rounds, seconds = self.size[:3]
                     found["http"] += over_http.measure(
-                        project, kind, self.clients, self.size.rounds, self.size.seconds, guests
+                        project, kind, self.clients, sittings, rounds, seconds, guests
                     )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
