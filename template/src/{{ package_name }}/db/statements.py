@@ -33,14 +33,16 @@ def upsert(
     return LANGUAGES[dialect].upsert(model, key, changes)
 
 
-def alike(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows; raises InvalidValueError for one with other columns than the first."""
-    names: Any = None
+def alike(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield copies of rows; raises InvalidValueError for one with other columns than the first."""
+    names: set[str] | None = None
     for number, row in enumerate(rows, 1):
-        if row.keys() != (names := names or row.keys()):
-            differing = ", ".join(sorted(row.keys() ^ names))
+        copy = dict(row)
+        names = set(copy) if names is None else names
+        if copy.keys() != names:
+            differing = ", ".join(sorted(copy.keys() ^ names))
             raise InvalidValueError(f"Row {number} has other columns than the first: {differing}.")
-        yield row
+        yield copy
 
 
 def holds(dialect: str, column: QueryableAttribute[Any], text: str) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -28,13 +28,13 @@ def insert_rows(session: Session, model: type[Any], rows: Iterable[Mapping[str, 
             send(batch)
         else:
             # Few rows cost no more than they must; many go by what SQLAlchemy made of the first.
-            result: Any = session.execute(insert(model.__table__), list(map(dict, batch)))
+            result: Any = session.execute(insert(model.__table__), batch)
             send = _sender(result.context) if len(batch) == FIRST else None
         inserted += len(batch)
     return inserted
 
 
-def _sender(context: Any) -> Callable[[Sequence[Mapping[str, Any]]], None] | None:
+def _sender(context: Any) -> Callable[[list[dict[str, Any]]], None] | None:
     """Return what sends more rows; None if their statement does more than to take the values."""
     compiled, table = context.compiled, context.compiled.statement.table
     keys, defaults = list(compiled.positiontup or compiled.binds), compiled.insert_prefetch
@@ -46,16 +46,12 @@ def _sender(context: Any) -> Callable[[Sequence[Mapping[str, Any]]], None] | Non
     encoders = [one.type.dialect_impl(dialect).bind_processor(dialect) for one in columns]
     writer = Writer(table, dialect, columns)
 
-    def filled_in(row: Mapping[str, Any]) -> Mapping[str, Any]:
-        # As SQLAlchemy does it, because a default may look at the rest of its row.
-        context.current_parameters = values = dict(row)
-        for column in defaults:
-            values[column.key] = context.get_insert_default(column)
-        return values
-
-    def send(rows: Sequence[Mapping[str, Any]]) -> None:
-        if defaults:
-            rows = list(map(filled_in, rows))
+    def send(rows: list[dict[str, Any]]) -> None:
+        for row in rows if defaults else ():
+            # As SQLAlchemy does it, because a default may look at the rest of its row.
+            context.current_parameters = row
+            for column in defaults:
+                row[column.key] = context.get_insert_default(column)
         values = [map(itemgetter(key), rows) for key in keys]
         encoded = [map(do, one) if do else one for do, one in zip(encoders, values, strict=True)]
         tuples = list(zip(*encoded, strict=True))

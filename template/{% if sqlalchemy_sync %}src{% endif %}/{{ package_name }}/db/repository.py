@@ -172,7 +172,7 @@ class Repository(Generic[Model]):
     ) -> int:
         """Insert rows as insert_many does, or update those whose key exists; return how many."""
         stored, remaining = 0, alike(rows)
-        while batch := [dict(row) for row in islice(remaining, BATCH)]:
+        while batch := list(islice(remaining, BATCH)):
             self.session.execute(upsert(self.dialect, self.model, list(batch[0]), key), batch)
             stored += len(batch)
         return stored

@@ -175,7 +175,7 @@ class Repository(Generic[Model]):
         for batch in self._batches(rows):
             # PyDAL's own would look first whether the row is there, and meet others doing the same.
             statement = upsert(self.dialect, self.model, list(batch[0]), key)
-            self.session.connection.execute(statement, [dict(row) for row in batch])
+            self.session.connection.execute(statement, [*batch])
             stored += len(batch)
         return stored
 
@@ -233,7 +233,7 @@ class Repository(Generic[Model]):
         """Return what PyDAL calls the columns of these attributes."""
         return [field_name(columns_of(self.model)[name].name) for name in names]
 
-    def _batches(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    def _batches(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
         self.session.entities.flush()
         remaining = alike(rows)
         while batch := [*islice(remaining, BATCH)]:
