@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import peers
 from processes import BENCH, Clients, Server, ask, serving
 from projects import Project, free_port
+from proxy import Proxy
 
 POOL = 16
 CLIENTS = 16
@@ -91,6 +94,30 @@ def measure(
                         check(measured, f"{kind.name} {operation} {name}")
                     taken[operation].append(done)
     return [{"kind": kind.name, "operation": name, "rounds": made} for name, made in taken.items()]
+
+
+def count_round_trips(
+    project: Project,
+    kind: Kind,
+    clients: Clients,
+    guests: Guests = Guests(),  # noqa: B008
+) -> dict[str, dict[str, float]]:
+    """Return how often each server waits for PostgreSQL in a request, by operation and server."""
+    parts = urlsplit(project.url)
+    proxy = Proxy(parts.hostname or "", parts.port or 5432)
+    behind, before = f":{parts.port}/", f":{proxy.port}/"
+    project = replace(project, url=project.url.replace(behind, before, 1))
+    guests = guests._replace(url=guests.url.replace(behind, before, 1))
+    counts: dict[str, dict[str, float]] = {operation: {} for operation in OPERATIONS}
+    with ExitStack() as stack:
+        for server, texts in seat(stack, project, kind, guests).items():
+            for operation, requests in texts.items():
+                # Each connection prepares its statements once.
+                clients.ask(server, requests, CLIENTS, 0.3)
+                begun = proxy.round_trips
+                answers = clients.ask(server, requests, 1, 0.2)["answers"]
+                counts[operation][server.name] = (proxy.round_trips - begun) / answers
+    return counts
 
 
 def seat(

@@ -96,6 +96,8 @@ def tables(found: dict[str, Any], figures: dict[str, float]) -> list[Table]:
     made = []
     if found.get("http", []):
         made.append(_http(found))
+    if found.get("round trips"):
+        made.append(_round_trips(found["round trips"]))
     over_http = http_figures(found)
     rest = {name: value for name, value in figures.items() if name not in over_http}
     if rest:
@@ -128,6 +130,18 @@ def _http(found: dict[str, Any]) -> Table:
                 *(f"{ratio(rounds, who, name):.2f}" for name in ("p50", "p99")),
                 f"{statistics.median(taken['ours']['rate'] for taken in rounds):.0f}",
             )
+    return table
+
+
+def _round_trips(found: dict[str, Any]) -> Table:
+    every = [counts for operations in found.values() for counts in operations.values()]
+    servers = list(dict.fromkeys(who for counts in every for who in counts))
+    title = "round trips to PostgreSQL for a request"
+    table = Table("service", "operation", *servers, title=title)
+    for kind, operations in found.items():
+        for operation, counts in operations.items():
+            cells = (f"{counts[who]:.1f}" if who in counts else "" for who in servers)
+            table.add_row(kind, operation, *cells)
     return table
 
 

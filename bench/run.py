@@ -139,7 +139,8 @@ class Bench:
         self.output = output
 
     def measure(self, wanted: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {"load": os.getloadavg()[0], "http": [], "layer": {}}
+        found: dict[str, Any] = {"load": os.getloadavg()[0]}
+        found |= {"http": [], "round trips": {}, "layer": {}}
         # The quick one leaves out the kinds that have most in common with the first.
         for kind in over_http.KINDS[: self.size.kinds]:
             if "http" in wanted:
@@ -152,6 +153,10 @@ class Bench:
                     found["http"] += over_http.measure(
                         project, kind, self.clients, sittings, rounds, seconds, guests
                     )
+                    if kind.database == "postgresql" and self.size is WHOLE:
+                        found["round trips"][kind.name] = over_http.count_round_trips(
+                            project, kind, self.clients, guests
+                        )
             if "layer" in wanted:
                 say.print(f"layer: {kind.name}")
                 with self.project(kind, "layer", 0) as project:

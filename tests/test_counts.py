@@ -15,7 +15,7 @@ from copier._main import Worker
 from projects import LONGEST_END, Project, ask, free_port, postgres_database, wait_for
 from rendering import EVERYTHING, Renderer
 
-COUNTS = (Path(__file__).parent / "counts.py").read_text()
+COUNTS = "".join((Path(__file__).parent / name).read_text() for name in ("proxy.py", "counts.py"))
 
 # A read needs no transaction; a write begins one, stores, commits, and reads nothing back.
 ROUND_TRIPS = {"get one": 1, "list": 1, "page": 1, "insert": 3, "change": 4, "submit": 4}
