@@ -85,8 +85,8 @@ class UtcDateTime(TypeDecorator[datetime]):
     def result_processor(
         self, dialect: Dialect, coltype: object
     ) -> Callable[[Any], datetime | None] | None:
-        # What gives UTC already needs nothing more for each value.
-        if dialect.name == "sqlite" or dialect.driver == "asyncpg":
+        # SQLite's is read as UTC, and an async driver that knows zones gives it.
+        if dialect.name == "sqlite" or (dialect.is_async and dialect.name in _WITH_ZONES):
             return self.impl_instance.result_processor(dialect, coltype)
         return super().result_processor(dialect, coltype)
 
