@@ -44,8 +44,8 @@ def test_a_request_asks_the_database_no_more_than_it_must(
     assert on_server == ROUND_TRIPS | {"INSERTs": 3, "insert_many": 9}
     # BEGIN, a cursor, the statement, its rows, the cursor's end, ROLLBACK, and ROLLBACK once more
     # when the pool takes the connection back, where a read that was cancelled is noticed.
-    assert on_file.pop("ways of a read", 7) == 7
-    assert on_file == STATEMENTS | {"INSERTs": 3, "insert_many": 1}
+    ways = {"ways of a read": 7} if sessions == "async" else {}
+    assert on_file == STATEMENTS | ways | {"INSERTs": 3, "insert_many": 1}
 
 
 # What is imported before anything is done, and how many modules at most. What only serves is no
