@@ -19,7 +19,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSERS = ("chromium", "google-chrome")
 HOW_TO_GET = "Chromium and its driver are not installed: make services"
-SECONDS = 15
+SECONDS = 60
 
 
 def program() -> str | None:

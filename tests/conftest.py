@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "GIT_CONFIG_SYSTEM": os.devnull,
         "COPIER_SETTINGS_PATH": str(ROOT / "tests" / "no-copier-settings.yml"),
     }
+    # A run has one day, and more patience with the network than a person.
+    for name, value in {
+        "PLINTH_DAY": f"{datetime.now(UTC):%Y%m%d}",
+        "UV_HTTP_RETRIES": "10",
+        "UV_HTTP_TIMEOUT": "120",
+    }.items():
+        os.environ.setdefault(name, value)
     if hasattr(config, "workerinput"):
         return
     for module in map(load_server, SERVERS):

@@ -14,9 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -271,15 +272,17 @@ def project_at(renderer: Renderer, tmp_path: Path, url: str, answers: Answers) -
     return Project(folder, {"package_name": "my_service", **answers}, url)
 
 
-def ask(url: str, body: object = None, method: str | None = None) -> tuple[int, Any]:
-    """Return the status and the JSON of an answer; 0 if there is none."""
+def ask(
+    url: str, body: object = None, method: str | None = None, seconds: float = 10
+) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer; 0 if there is none in this time."""
     request = urllib.request.Request(url, method=method or ("GET" if body is None else "POST"))
     data = None
     if body is not None:
         request.add_header("Content-Type", "application/json")
         data = json.dumps(body).encode()
     try:
-        with urllib.request.urlopen(request, data, timeout=10) as response:
+        with urllib.request.urlopen(request, data, timeout=seconds) as response:
             text = response.read()
             return response.status, json.loads(text) if text else None
     except urllib.error.HTTPError as error:
@@ -312,9 +315,16 @@ def is_alive(pid: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that nobody has, and nobody gets who asks the system for any.
+
+    Each worker has some of its own, so that none takes what another is about to.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 20_000 + 1000 * (worker % 12) + SystemRandom().randrange(1000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

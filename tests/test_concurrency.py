@@ -109,7 +109,7 @@ def migrating(project: Project, count: int) -> Iterator[list[subprocess.Popen[st
             process = subprocess.Popen(
                 [sys.executable, "-c", MIGRATE],
                 cwd=project.folder,
-                env=project.environment(),
+                env=project.environment(DATABASE_LOCK_TIMEOUT="60"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -15,7 +15,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
-from projects import ask, free_port, wait_until
+from projects import LONGEST_END, ask, free_port, wait_until
 from rendering import LATER, ROOT, Renderer, commit, git
 
 BIN = str(ROOT / ".venv" / "bin") + "/"
@@ -210,7 +210,7 @@ def test_the_steps_of_the_image_make_a_service_that_runs(
         expect(shutil.which(program, path=environment["PATH"]) or "", *arguments, cwd=tmp_path)
     finally:
         process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(LONGEST_END) == 0
 
 
 def copied(project: Path, context: Path) -> Path:

@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def interpreter(name: str, renderer: Renderer) -> Path:
     python = find_python(lane.pythons)
     requirements = requirements_of(renderer)
     wanted = hashlib.sha256(repr((python, requirements)).encode()).hexdigest()[:12]
-    day = [f"{datetime.now(UTC):%Y%m%d}"] if lane.daily else []
+    day = [os.environ["PLINTH_DAY"]] if lane.daily else []
     folder = KEPT / "-".join([name, wanted, *day])
     KEPT.mkdir(parents=True, exist_ok=True)
     with locked(KEPT / f"{name}.lock"):

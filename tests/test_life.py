@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from projects import ask, free_port, postgres_database, wait_until
+from projects import LONGEST_END, ask, free_port, postgres_database, wait_until
 from rendering import LATER, ROOT, Renderer
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -112,7 +112,7 @@ class Person:
     def stop(self) -> None:
         if self.server is not None:
             os.killpg(self.server.pid, signal.SIGINT)
-            self.server.wait(20)
+            self.server.wait(LONGEST_END)
             self.server = None
 
 

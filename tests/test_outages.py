@@ -32,7 +32,7 @@ from shop.db.runtime import run
 from shop.features.unit_of_work import UnitOfWork
 from shop.settings import Settings
 
-SLEEP = text("SELECT pg_sleep(2)")
+SLEEP = text("SELECT pg_sleep(3)")
 OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE application_name = 'shop' AND datname = current_database() AND pid <> pg_backend_pid()"
@@ -71,6 +71,9 @@ FASTAPI = [
 ]
 FLASK = ("sync", "flask", "Handling signal: term")
 
+CLIENTS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+)
 # An answer that does not depend on the database is there at once; this allows for a busy machine.
 AT_ONCE = 1.5
 
@@ -190,7 +193,8 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
         for status, answer, seconds in load.answers:
             assert status != 503 or answer["title"] == "Service Unavailable"
             # As long as a connection is tested and another one made, or one statement runs.
-            assert seconds < 2 + 2 + 3, (status, answer)
+            # It is known, besides, that an answer came before `ask` gave up.
+            assert seconds < 2 + 2 + 3 + AT_ONCE, (status, answer)
         assert_connections_can_be_used_at_once(4, address, item["id"], project, server)
 
         with server.frozen():
@@ -199,11 +203,12 @@ def test_it_answers_503_soon_recovers_and_can_be_stopped_whatever_happens_to_the
 
 
 def assert_it_lives_and_is_not_ready(address: str) -> None:
-    status, _, seconds = timed(f"{address}/health/live")
-    assert (status, seconds < AT_ONCE) == (200, True)
+    lives = [timed(f"{address}/health/live") for _ in range(3)]
+    assert {status for status, *_ in lives} == {200}
+    assert min(seconds for *_, seconds in lives) < AT_ONCE
     status, readiness, seconds = timed(f"{address}/health/ready")
     assert (status, readiness["database"]) == (503, "down")
-    assert seconds < 2 + AT_ONCE
+    assert seconds < 2 + 2 * AT_ONCE
 
 
 def assert_connections_can_be_used_at_once(
@@ -242,7 +247,7 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         address = served.address
         _, item = ask(f"{address}/items", {"name": "Lamp"})
         holder.execute("LOCK TABLE items IN EXCLUSIVE MODE")
-        change = client.submit(ask, f"{address}/items/{item['id']}", {"name": "Sofa"}, "PATCH")
+        change = client.submit(ask, f"{address}/items/{item['id']}", {"name": "Sofa"}, "PATCH", 60)
         wait_until(lambda: waiting(server, project) == 1)
 
         # First, because what waits for a connection here has given up when the second is answered.
@@ -253,7 +258,7 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         log = served.log.read_text()
         assert f"the pool of {server.address}/{layer} is exhausted: all of its 1 conn" in log
         # Where the unit of work that holds it is, by its line.
-        assert re.search(r"taken: shop/features/items/service\.py:\d+ for [4-9]\.\d s", log)
+        assert re.search(r"taken: shop/features/items/service\.py:\d+ for \d+\.\d s", log)
 
         served.process.send_signal(signal.SIGTERM)
         wait_until(lambda: stopping in served.log.read_text())
@@ -262,7 +267,9 @@ def test_without_a_free_connection_it_answers_503_and_told_to_stop_it_finishes_w
         status, changed = change.result()
         assert (status, changed["name"]) == (200, "Sofa")
         served.end()
-        wait_until(lambda: server.terminate_connections(layer) == 1)
+        # But for the one that holds the lock.
+        wait_until(lambda: server.execute(CLIENTS, layer) == [(1,)])
+        assert server.terminate_connections(layer) == 1
         lost = "SELECT sessions_abandoned FROM pg_stat_database WHERE datname = %s"
         assert server.execute(lost, layer) == [(0,)]
 
@@ -309,7 +316,7 @@ def test_the_server_ends_what_takes_too_long_except_in_migrations(
     script = LIMITS
     if layer != "async":
         script = script.replace("async ", "").replace("await ", "")
-    limits = {"DATABASE_STATEMENT_TIMEOUT": "0.3", "DATABASE_CONNECT_TIMEOUT": "1"}
+    limits = {"DATABASE_STATEMENT_TIMEOUT": "1", "DATABASE_CONNECT_TIMEOUT": "3"}
     done = project.run_code(script, **limits)
     assert done.splitlines() == [
         "slow: The database took too long.",

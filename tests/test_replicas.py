@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from projects import Project, ask, wait_until
+from projects import Project, ask, postgres_database, wait_until
 from rendering import SESSIONS, Renderer
 from replication import Cluster, Node, cluster
 
@@ -64,6 +65,23 @@ async def main(database):
 run(main, Database(Settings()))
 """
 
+# Around what the README shows, which is about orders.
+SHOWN = """
+from shop.db.engine import Database
+from shop.db.freshness import caught_up, fresh, position_of
+from shop.db.runtime import run
+from shop.features.items.models import Item
+from shop.features.unit_of_work import UnitOfWork
+from shop.settings import Settings
+
+async def main(database):
+    uow, item = UnitOfWork(database), Item(name="Lamp")
+{shown}
+    await database.dispose()
+
+run(main, Database(Settings()))
+"""
+
 
 @pytest.fixture
 def pair() -> Iterator[Cluster]:
@@ -93,7 +111,7 @@ def test_reads_go_to_the_replica_and_to_the_primary_while_it_is_gone(
 ) -> None:
     standby = pair.standby
     project = project_on(renderer, pair, sessions)
-    with project.serve(DATABASE_CONNECT_TIMEOUT="1") as address:
+    with project.serve() as address:
         _, item = ask(f"{address}/items", {"name": "Lamp"})
         read = f"{address}/items/{item['id']}"
         wait_until(pair.caught_up)
@@ -140,3 +158,26 @@ def test_a_unit_can_be_sure_to_see_what_was_stored(
         "1 replica",
         "1 replica",
     ]
+
+
+@SESSIONS
+def test_the_readme_shows_how_to_read_what_was_just_written(
+    renderer: Renderer, postgres_url: str, sessions: str
+) -> None:
+    answers = ANSWERS | {"sessions": sessions}
+    with postgres_database(postgres_url) as url:
+        # Which of them it is, the service takes from the variable.
+        variables = {"DATABASE_REPLICA_URL": url}
+        project = Project(renderer.render(answers), answers, url, variables)
+        project.run("shop", "migrate")
+        readme = (project.folder / "README.md").read_text()
+        _, found, after = readme.partition("`DATABASE_REPLICA_URL` names")
+        (shown, *_) = re.findall(r"(?:^    .*\n)+", after, re.MULTILINE)
+        script = SHOWN.format(shown=shown.replace("order", "item"))
+        if sessions == "sync":
+            script = script.replace("async ", "").replace("await ", "")
+
+        said = project.run_code(script)
+
+    assert found
+    assert said.split() == ["1", "1"]

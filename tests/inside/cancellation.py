@@ -5,7 +5,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -58,7 +58,8 @@ async def left_behind(database: Database) -> list[str]:
         return []
     query = (
         "SELECT state || ': ' || query FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL "
+        "AND backend_type = 'client backend'"
     )
     async with database.reading_sessions() as session:
         return list(await session.scalars(text(query)))
@@ -85,6 +86,16 @@ async def check_that_nothing_is_left(database: Database, other: Database) -> Non
     assert database.engine.pool.checkedout() == 0
 
 
+async def usual_seconds(work: Callable[[], Awaitable[object]]) -> float:
+    """Return what work takes once it is connected, and nothing else comes between."""
+    taken = []
+    for _ in range(5):
+        started = time.monotonic()
+        await work()
+        taken.append(time.monotonic() - started)
+    return min(taken)
+
+
 async def test_a_cancellation_inside_the_block_comes_through(settings: Settings) -> None:
     database, other = pooled(settings), pooled(settings, database_lock_timeout=3.0)
     with pytest.raises(asyncio.CancelledError):
@@ -103,9 +114,11 @@ async def test_writes_cancelled_at_random_moments_leave_nothing(
 ) -> None:
     database, other = pooled(settings), pooled(settings, database_lock_timeout=3.0)
     await write_a_pair(other)
-    started = time.monotonic()
-    await asyncio.gather(*(write_a_pair(database) for _ in range(tasks)))
-    lasts = (time.monotonic() - started) * 1.2
+
+    async def write() -> None:
+        await asyncio.gather(*(write_a_pair(database) for _ in range(tasks)))
+
+    lasts = await usual_seconds(write) * 1.2
     moments = random.Random()
     ends = {True: 0, False: 0}
 
@@ -140,9 +153,7 @@ async def test_reads_cancelled_at_random_moments_leave_nothing(settings: Setting
             return len((await uow.things.page()).items) + await uow.things.count()
 
     assert await read() == 4
-    started = time.monotonic()
-    assert await read() == 4
-    lasts = time.monotonic() - started
+    lasts = await usual_seconds(read)
     moments = random.Random()
     cancelled = 0
     for _ in range(100):

@@ -137,7 +137,10 @@ async def test_units_that_depend_on_each_others_rows_both_finish(settings: Setti
 
 
 @ON_POSTGRESQL
-async def test_units_that_lock_each_other_out_both_finish(settings: Settings) -> None:
+async def test_units_that_lock_each_other_out_both_finish(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shop.db.retry.SECONDS", 60)
     database = pooled(settings)
     async with ThingUnitOfWork(database) as uow:
         things = [Thing(name="a"), Thing(name="b")]
