@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,14 @@ def test_a_table_without_a_model_is_named(project: Project) -> None:
     last = done.stderr.splitlines()[-1]
     assert last.startswith("AttributeError: PyDAL knows no table new_table, because no model ")
     assert last.endswith("It knows: users, files")
+
+
+def test_the_readme_quotes_what_is_said(renderer: Renderer) -> None:
+    project = renderer.render(ACCOUNTS)
+    sources = (project / "src").rglob("*.py")
+    # Texts of several lines, and those that quote a name, as one.
+    said = " ".join(re.sub(r'"\s+f?"', "", path.read_text()) for path in sources)
+    table = re.findall(r'^\| "(.+?)" \|', (project / "README.md").read_text(), re.MULTILINE)
+
+    assert [text for text in table if text not in said] == []
+    assert len(table) == 4

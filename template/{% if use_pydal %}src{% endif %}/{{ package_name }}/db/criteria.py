@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from pydal.objects import Expression, Query
-from sqlalchemy import ColumnElement, Table, TextClause, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    SelectBase,
+    Table,
+    TextClause,
+    literal_column,
+    select,
+)
 from sqlalchemy.exc import CompileError
+from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import elements, operators, visitors
-from sqlalchemy.types import Boolean
+from sqlalchemy.types import Boolean, TupleType
 
 from .adapters.conversion import column_type
 from .adapters.tables import Tables
@@ -32,14 +45,30 @@ class UntranslatableError(TypeError):
         )
 
 
-def translate(tables: Tables, criterion: Criterion) -> Query:
-    """Return a criterion as PyDAL's query; raises UntranslatableError."""
-    if isinstance(criterion, Query):
-        return criterion
-    return _condition(tables, _element(criterion))
+@dataclass(frozen=True)
+class _Scope:
+    """Where something is said: to PyDAL, in a statement on the rows of a table."""
+
+    tables: Tables
+    table: FromClause
+    criteria: Sequence[Any] = ()
+
+    def statement(self) -> Select[Any]:
+        """Return SQLAlchemy's statement: its subqueries do not name what it has tables for."""
+        whole: Select[Any] = select(literal_column("1")).select_from(self.table)
+        return whole.select_from(*whole.where(*self.criteria).get_final_froms())
 
 
-def translate_order(tables: Tables, order: Order) -> Expression:
+def translate(tables: Tables, table: FromClause, *criteria: Criterion) -> Query:
+    """Return what is wanted of the rows of a table as PyDAL's query; raises UntranslatableError."""
+    said = [_element(criterion) for criterion in criteria]
+    scope = _Scope(tables, table, [each for each in said if not isinstance(each, Query)])
+    return reduce(
+        and_, [each if isinstance(each, Query) else _condition(scope, each) for each in said]
+    )
+
+
+def translate_order(tables: Tables, table: FromClause, order: Order) -> Expression:
     """Return an order as PyDAL's; rows without a value come last, unless it says otherwise."""
     element, nulls, descending = _element(nulls_last(order)), "", False
     while isinstance(element, elements.UnaryExpression):
@@ -50,7 +79,18 @@ def translate_order(tables: Tables, order: Order) -> Expression:
         else:
             break
         element = element.element
-    return tables.ordered(_expression(tables, element), descending=descending, nulls=nulls)
+    ordering = _expression(_Scope(tables, table), element)
+    return tables.ordered(ordering, descending=descending, nulls=nulls)
+
+
+def translate_value(tables: Tables, table: FromClause, value: Any) -> Expression:
+    """Return what the database computes for a row as PyDAL's; raises UntranslatableError."""
+    return _expression(_Scope(tables, table), _element(value))
+
+
+def is_computed(value: Any) -> bool:
+    """Tell whether the database computes it, as in `thing.amount = Thing.amount + 1`."""
+    return isinstance(value, elements.ClauseElement | QueryableAttribute)
 
 
 _NULLS: dict[Any, str] = {operators.nulls_first_op: "FIRST", operators.nulls_last_op: "LAST"}
@@ -60,28 +100,29 @@ def _element(value: Any) -> Any:
     return value.__clause_element__() if hasattr(value, "__clause_element__") else value
 
 
-def _condition(tables: Tables, element: Any) -> Query:
+def _condition(scope: _Scope, element: Any) -> Query:
+    tables = scope.tables
     match element:
         case elements.Grouping():
-            return _condition(tables, element.element)
+            return _condition(scope, element.element)
         case TextClause():
             return _text(tables, element)
         case elements.BooleanClauseList():
-            return _all_or_any(tables, element)
+            return _all_or_any(scope, element)
         case elements.AsBoolean():
             wanted = element.operator is operators.is_true
-            return _expression(tables, element.element) == tables.constant(wanted)
+            return _expression(scope, element.element) == tables.constant(wanted)
         case elements.UnaryExpression(operator=operators.inv):
-            return ~_condition(tables, element.element)
+            return ~_condition(scope, element.element)
         case elements.BinaryExpression():
-            return _comparison(tables, element)
+            return _comparison(scope, element)
         case elements.ColumnClause(type=Boolean()):
-            return _expression(tables, element) == tables.constant(True)
-    return Query(tables, _compiled(tables, element))
+            return _expression(scope, element) == tables.constant(True)
+    return Query(tables, _compiled(scope, element))
 
 
-def _all_or_any(tables: Tables, element: Any) -> Query:
-    conditions = [_condition(tables, clause) for clause in element.clauses]
+def _all_or_any(scope: _Scope, element: Any) -> Query:
+    conditions = [_condition(scope, clause) for clause in element.clauses]
     whole = conditions[0]
     for condition in conditions[1:]:
         whole = whole & condition if element.operator is operators.and_ else whole | condition
@@ -89,30 +130,26 @@ def _all_or_any(tables: Tables, element: Any) -> Query:
 
 
 def _text(tables: Tables, clause: TextClause) -> Query:
-    values = clause.compile().params
-    sql = _PLACE.sub(lambda place: tables.mark(values[place[1]]), clause.text)
+    values = clause.compile().binds
+    sql = _PLACE.sub(lambda place: _marked(tables, values[place[1]]), clause.text)
     return Query(tables, sql.replace("\\:", ":"))
 
 
-def _comparison(tables: Tables, element: Any) -> Query:
-    if isinstance(element.left, elements.Tuple):
-        return Query(tables, _compiled(tables, element))
-    field, operator = _expression(tables, element.left), element.operator
+def _comparison(scope: _Scope, element: Any) -> Query:
+    tables = scope.tables
+    if isinstance(element.left, elements.Tuple) or _minds_nulls(element):
+        return Query(tables, _compiled(scope, element))
+    field, operator = _expression(scope, element.left), element.operator
     if operator in _COMPARISONS:
-        return _COMPARISONS[operator](field, _value(tables, element.right))
+        return _COMPARISONS[operator](field, _value(scope, element.right))
     if operator in (operators.in_op, operators.not_in_op) and _is_list(element.right):
         found = tables.belongs(field, element.right.effective_value)
         return found if operator is operators.in_op else ~found
     if operator is operators.between_op:
-        low, high = (_value(tables, side) for side in element.right.clauses)
+        low, high = (_value(scope, side) for side in element.right.clauses)
         return (field >= low) & (field <= high)
-    if operator in _PATTERNS and isinstance(element.right, elements.BindParameter):
-        form, is_sensitive, is_wanted = _PATTERNS[operator]
-        pattern = form.format(element.right.effective_value)
-        escape = element.modifiers.get("escape")
-        found = field.like(pattern, case_sensitive=is_sensitive, escape=escape)
-        return found if is_wanted else ~found
-    return Query(tables, _compiled(tables, element))
+    # PyDAL would escape what is no escape to SQLAlchemy, so that patterns are not its own.
+    return Query(tables, _compiled(scope, element))
 
 
 _COMPARISONS: dict[Any, Callable[[Any, Any], Query]] = {
@@ -125,61 +162,74 @@ _COMPARISONS: dict[Any, Callable[[Any, Any], Query]] = {
     operators.gt: lambda left, right: left > right,
     operators.ge: lambda left, right: left >= right,
 }
-# The pattern, whether case matters, whether a match is wanted.
-_PATTERNS: dict[Any, tuple[str, bool, bool]] = {
-    operators.like_op: ("{}", True, True),
-    operators.not_like_op: ("{}", True, False),
-    operators.ilike_op: ("{}", False, True),
-    operators.not_ilike_op: ("{}", False, False),
-    operators.contains_op: ("%{}%", True, True),
-    operators.not_contains_op: ("%{}%", True, False),
-    operators.icontains_op: ("%{}%", False, True),
-    operators.startswith_op: ("{}%", True, True),
-    operators.istartswith_op: ("{}%", False, True),
-    operators.endswith_op: ("%{}", True, True),
-    operators.iendswith_op: ("%{}", False, True),
-}
+
+
+def _minds_nulls(element: Any) -> bool:
+    """Tell whether IS means something else than an equals sign, which partial indexes need."""
+    is_is = element.operator in (operators.is_, operators.is_not)
+    return is_is and getattr(element.left, "nullable", True)
 
 
 def _is_list(element: Any) -> bool:
     return isinstance(element, elements.BindParameter) and element.expanding
 
 
-def _value(tables: Tables, element: Any) -> Any:
+def _value(scope: _Scope, element: Any) -> Any:
     """Return the right side of a comparison: a value of Python, or an expression of PyDAL."""
     match element:
         case elements.Null():
             return None
         case elements.True_() | elements.False_():
-            return tables.constant(isinstance(element, elements.True_))
+            return scope.tables.constant(isinstance(element, elements.True_))
         case elements.BindParameter():
             return element.effective_value
-    return _expression(tables, element)
+    return _expression(scope, element)
 
 
-def _expression(tables: Tables, element: Any) -> Expression:
+def _expression(scope: _Scope, element: Any) -> Expression:
     match element:
         case elements.ColumnClause(table=Table() as table):
-            return tables[table_name(table.name)][field_name(element.name)]
+            return scope.tables[table_name(table.name)][field_name(element.name)]
     type_ = column_type("string", element.type)
-    return Expression(tables, _compiled(tables, element), type=type_)
+    return Expression(scope.tables, _compiled(scope, element), type=type_)
 
 
-def _compiled(tables: Tables, element: Any) -> str:
+def _compiled(scope: _Scope, element: Any) -> str:
     """Return what PyDAL has no word for as SQLAlchemy writes it, with marks for its values."""
-    dialect = tables.dialect
+    tables, dialect = scope.tables, scope.tables.dialect
+    has_subquery = False
 
     def mark(part: Any, **_: Any) -> Any:
-        if isinstance(part, elements.BindParameter) and not part.expanding:
-            return literal_column(tables.mark(part.effective_value, part.type), part.type)
+        nonlocal has_subquery
+        has_subquery = has_subquery or isinstance(part, SelectBase)
+        if isinstance(part, elements.BindParameter) and not isinstance(part.type, TupleType):
+            return literal_column(_marked(tables, part), part.type)
         return None
 
     marked: Any = visitors.replacement_traverse(element, {}, mark)  # type: ignore[call-overload]
+    before = ""
     try:
+        if has_subquery:
+            statement = scope.statement()
+            before = f"{statement.compile(dialect=dialect)} \nWHERE "
+            marked = statement.where(marked)
         compiled = marked.compile(dialect=dialect)
     except CompileError as error:
         raise UntranslatableError(element) from error
-    if compiled.params:
-        raise UntranslatableError(element)
     sql = str(compiled)
+    if compiled.params or not sql.startswith(before):
+        raise UntranslatableError(element)
+    sql = sql.removeprefix(before)
     return sql if dialect.paramstyle == "qmark" else sql.replace("%%", "%")
+
+
+def _marked(tables: Tables, parameter: Any) -> str:
+    """Return what stands for the value of a parameter, or for its list of values."""
+    value, type_ = parameter.effective_value, parameter.type
+    if parameter.required or isinstance(type_, TupleType):
+        raise UntranslatableError(parameter)
+    if not parameter.expanding:
+        return tables.mark(value, type_)
+    marks = ", ".join(tables.mark(each, type_) for each in value)
+    writer: Any = tables.dialect.statement_compiler(tables.dialect, None)
+    return f"({marks or writer.visit_empty_set_expr([type_])})"

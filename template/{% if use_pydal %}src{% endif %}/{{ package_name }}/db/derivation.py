@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import sqlalchemy as sa
-from pydal import Field
 from pydal.objects import Table
 
 from .adapters.conversion import Converter, column_type
-from .adapters.tables import Tables
+from .adapters.tables import ModelField, Tables
 from .types import JSONString
 
 # The first that fits counts, so that the special come before the general.
@@ -100,10 +99,10 @@ def _numbered(table: sa.FromClause) -> sa.Column[Any] | None:
     return None if column is None or column.foreign_keys else column
 
 
-def _field(tables: Tables, column: sa.Column[Any]) -> Field:
+def _field(tables: Tables, column: sa.Column[Any]) -> ModelField:
     type_ = column.type.impl_instance if isinstance(column.type, sa.TypeDecorator) else column.type
     foreign = next(iter(column.foreign_keys), None)
-    return Field(
+    return ModelField(
         field_name(column.name),
         column_type(_type_name(column, type_), column.type),
         length=_UUID_LENGTH if isinstance(type_, sa.Uuid) else getattr(type_, "length", None),

@@ -41,15 +41,15 @@ def run_on_connection(
 
 
 class Database:
-    """An engine, and PyDAL's tables, derived from the models: a set for each unit at work."""
+    """An engine, and PyDAL's tables, derived from the models: copies for each unit at work."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
         self.engine = create_engine(settings)
         self._reading_options = reading_options(settings)
-        self._converter = Converter(self.engine.dialect)
         # Derived now, so that a model that PyDAL cannot have is told at the start.
-        self._idle = deque([derive(Base.metadata, self._converter)])
+        self._tables = derive(Base.metadata, Converter(self.engine.dialect))
+        self._idle: deque[Tables] = deque()
 
     def connect(self, *, read_only: bool) -> Connection:
         """Return a connection for a unit of work; it begins with the first statement."""
@@ -61,14 +61,15 @@ class Database:
         try:
             tables = self._idle.pop()
         except IndexError:
-            tables = derive(Base.metadata, self._converter)
+            tables = self._tables.another()
         tables.lend(lender)
         return tables
 
-    def take_back(self, tables: Tables) -> None:
-        """Keep the tables for the next unit of work."""
+    def take_back(self, tables: Tables, *, was_given_out: bool) -> None:
+        """Keep the tables for the next unit of work, unless somebody else may still have them."""
         tables.lend(None)
-        self._idle.append(tables)
+        if not was_given_out:
+            self._idle.append(tables)
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""

@@ -75,8 +75,10 @@ def refresh(entity: Base, values: Mapping[str, Any]) -> None:
 
 
 def mark_stored(entity: Base, values: Mapping[str, Any]) -> None:
-    """Note that these values are stored now."""
+    """Note that these values are stored now, under the key that they have."""
     refresh(entity, values)
+    if identity_of(entity) is not None and any(name in values for name in key_of(type(entity))):
+        make_transient(entity)
     if identity_of(entity) is None:
         make_transient_to_detached(entity)
 

@@ -10,6 +10,7 @@ from pydal.objects import Query
 from sqlalchemy.exc import InvalidRequestError
 
 from .base import Base
+from .criteria import UntranslatableError, is_computed, translate_value
 from .derivation import field_name
 from .entities import (
     Identity,
@@ -22,6 +23,7 @@ from .entities import (
     mark_stored,
     rank,
     refresh,
+    table_of,
     values_for_insert,
     values_for_update,
 )
@@ -42,6 +44,8 @@ class IdentityMap:
         # What a rollback makes new again, and what it brings back.
         self._inserted: list[Base] = []
         self._removed: list[Base] = []
+        # Those whose keys were changed, and the keys that a rollback gives them again.
+        self._moved: list[tuple[Base, Identity]] = []
         self._has_failed = False
 
     def add(self, entity: Base) -> None:
@@ -95,9 +99,12 @@ class IdentityMap:
         """Note that what was flushed is committed."""
         self._inserted.clear()
         self._removed.clear()
+        self._moved.clear()
 
     def undo(self) -> None:
         """Note that what was not committed is not stored."""
+        for entity, identity in reversed(self._moved):
+            self._store(entity, dict(zip(key_of(type(entity)), identity, strict=True)))
         for entity in self._inserted:
             self._known.pop(_key(entity), None)
         for entity in self._removed:
@@ -107,6 +114,7 @@ class IdentityMap:
         self._has_failed = False
         for entities in (self._new, self._deleted, self._inserted, self._removed):
             entities.clear()
+        self._moved.clear()
 
     def read_again(self) -> None:
         """Let all entities hold what is stored now."""
@@ -134,7 +142,8 @@ class IdentityMap:
 
     def _insert(self, model: type[Base], entities: Sequence[Base]) -> None:
         rows = [values_for_insert(entity) for entity in entities]
-        if len(rows) > 1 and all(row.keys() == columns_of(model).keys() for row in rows):
+        names = columns_of(model).keys()
+        if len(rows) > 1 and all(row.keys() == names and not _computed(row) for row in rows):
             self._session.table(model)._db.insert_rows(
                 self._session.table(model),
                 _fields(model, rows[0]).keys(),
@@ -150,23 +159,50 @@ class IdentityMap:
 
     def _insert_row(self, model: type[Base], row: dict[str, Any]) -> None:
         """Insert a row, and add to it what the database has filled in."""
-        table, columns = self._session.table(model), columns_of(model)
-        key: Any = table.insert(**_fields(model, row))
+        key: Any = self._session.table(model).insert(**self._fields(model, row))
         for name in key_of(model):
-            row.setdefault(name, key if isinstance(key, int) else key[field_name(name)])
-        missing = [name for name in columns if name not in row]
-        if missing:
-            fields = [table[field_name(columns[name].name)] for name in missing]
-            query = self._where(model, {name: row[name] for name in key_of(model)})
-            (values,) = self._session.select(query, fields)
-            row.update(zip(missing, values, strict=True))
+            row.setdefault(name, int(key) if isinstance(key, int) else key[field_name(name)])
+        missing = [name for name in columns_of(model) if name not in row or is_computed(row[name])]
+        self._read_into(row, model, missing)
 
     def _update(self, entity: Base) -> None:
-        values = values_for_update(entity)
-        fields = _fields(type(entity), values)
+        (model, identity), values = _key(entity), values_for_update(entity)
+        fields = self._fields(model, values)
         if not self._session.tables(self._row_of(entity)).update(**fields):
             raise StaleError("The row was changed by somebody else; read it again.")
+        row = {**dict(zip(key_of(model), identity, strict=True)), **values}
+        self._read_into(row, model, _computed(values))
+        self._store(entity, {name: row[name] for name in values})
+        if _key(entity)[1] != identity:
+            self._moved.append((entity, identity))
+
+    def _read_into(self, row: dict[str, Any], model: type[Base], names: Sequence[str]) -> None:
+        """Add to a row what the database has made of these attributes."""
+        if names:
+            table, columns = self._session.table(model), columns_of(model)
+            fields = [table[field_name(columns[name].name)] for name in names]
+            query = self._where(model, {name: row[name] for name in key_of(model)})
+            (values,) = self._session.select(query, fields)
+            row.update(zip(names, values, strict=True))
+
+    def _store(self, entity: Base, values: Mapping[str, Any]) -> None:
+        """Note that these values are stored, and know the entity by the key that it has now."""
+        before = _key(entity)
         mark_stored(entity, values)
+        if _key(entity) != before:
+            self._known.pop(before, None)
+            self._know(entity)
+
+    def _fields(self, model: type[Base], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what PyDAL's fields become; raises UntranslatableError for a computed key."""
+        tables, table = self._session.tables, table_of(model)
+        if keys := {*key_of(model)} & {*_computed(values)}:
+            raise UntranslatableError(values[keys.pop()])
+        self._session.table(model)
+        return {
+            name: translate_value(tables, table, value) if is_computed(value) else value
+            for name, value in _fields(model, values).items()
+        }
 
     def _delete(self, entity: Base) -> None:
         self._session.tables(self._row_of(entity)).delete()
@@ -193,6 +229,10 @@ def _fields(model: type[Base], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values of attributes by the names of PyDAL's fields."""
     columns = columns_of(model)
     return {field_name(columns[name].name): value for name, value in values.items()}
+
+
+def _computed(values: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in values.items() if is_computed(value)]
 
 
 def _holds(entities: Sequence[Base], entity: Base) -> bool:

@@ -8,9 +8,7 @@ Nothing here commits; the unit of work does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from itertools import islice
-from operator import and_
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydal.objects import Expression, Field, Query, Set
@@ -20,7 +18,7 @@ from .adapters.tables import row_value
 from .base import Base
 from .criteria import Criterion, translate, translate_order
 from .derivation import field_name, python_default
-from .entities import columns_of, key_of
+from .entities import columns_of, key_of, table_of
 from .errors import NotFoundError
 from .pages import Page, decode_cursor, encode_cursor
 from .rows import Row, row_type
@@ -136,7 +134,7 @@ class Repository(Generic[Model]):
     def stream(self, *criteria: Criterion, batch: int = BATCH) -> Iterator[Row]:
         """Yield every row that matches in the order of the ids, `batch` in memory at a time.
 
-        Each batch is a query of its own, so that no transaction stays open for long.
+        Each batch is a query of its own, so that none has to stay open while the rows are used.
         """
         key = self._key()
         following, options = criteria, {"orderby": self._order([key]), "limitby": (0, batch)}
@@ -192,7 +190,10 @@ class Repository(Generic[Model]):
         return self.session.table(self.model)
 
     def _key(self) -> QueryableAttribute[Any]:
-        key: QueryableAttribute[Any] = getattr(self.model, key_of(self.model)[0])
+        name, *more = key_of(self.model)
+        if more:
+            raise TypeError(f"{self.model.__name__} has no id of one column, as a repository needs")
+        key: QueryableAttribute[Any] = getattr(self.model, name)
         return key
 
     def _field(self, attribute: QueryableAttribute[Any]) -> Field:
@@ -200,8 +201,7 @@ class Repository(Generic[Model]):
 
     def _all(self, criteria: Iterable[Criterion]) -> Query:
         table, tables = self._table(), self.session.tables
-        query = reduce(and_, [translate(tables, criterion) for criterion in criteria])
-        return query if tables.has_tables(query) else query & (table._id != None)  # noqa: E711
+        return tables.among(table, translate(tables, table_of(self.model), *criteria))
 
     def _matching(self, criteria: Iterable[Criterion]) -> Set:
         """Return PyDAL's set of the rows that match, after what is pending was stored."""
@@ -227,7 +227,8 @@ class Repository(Generic[Model]):
 
     def _order(self, orders: Iterable[Order]) -> Sequence[Expression]:
         self._table()
-        return [translate_order(self.session.tables, order) for order in orders]
+        table = table_of(self.model)
+        return [translate_order(self.session.tables, table, order) for order in orders]
 
     def _names(self, names: Iterable[str]) -> Sequence[str]:
         """Return what PyDAL calls the columns of these attributes."""

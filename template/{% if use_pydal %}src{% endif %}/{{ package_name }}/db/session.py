@@ -29,6 +29,7 @@ class Session:
         self._database = database
         self._read_only = read_only
         self._connection: Connection | None = None
+        self._has_given_out = False
         self._tables: Tables | None = database.lend_tables(self)
 
     @property
@@ -38,10 +39,15 @@ class Session:
 
     @property
     def tables(self) -> Tables:
-        """PyDAL, in this session's transaction."""
+        """PyDAL, in this session's transaction, for repositories; they keep nothing of it."""
         if self._tables is None:
             raise RuntimeError("this session is closed: open another block")
         return self._tables
+
+    def give_out(self) -> Tables:
+        """Return PyDAL for those who may keep what they make with it, which ends with the unit."""
+        self._has_given_out = True
+        return self.tables
 
     @property
     def connection(self) -> Connection:
@@ -108,10 +114,10 @@ class Session:
             self._release()
         finally:
             self._tables = None
-            self._database.take_back(tables)
+            self._database.take_back(tables, was_given_out=self._has_given_out)
 
     def _decoder(self, field: Field) -> Callable[[Any], Any] | None:
-        return self.tables.converter.decoder(field.type.converts)
+        return self.tables.converter.decoder(field.type)
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None

@@ -42,9 +42,12 @@ class UnitOfWork:
 
     @property
     def db(self) -> Tables:
-        """PyDAL with the tables of all models, in the same transaction, until the block ends."""
+        """PyDAL with the tables of all models, in the same transaction, until the block ends.
+
+        What is made with it raises RuntimeError after the block, and in another unit of work.
+        """
         self.flush()
-        return self.session.tables
+        return self.session.give_out()
 
     def __enter__(self) -> Self:
         self._open(read_only=False)

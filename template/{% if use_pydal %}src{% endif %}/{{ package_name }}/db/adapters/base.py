@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
+from itertools import count
 from types import FunctionType, MethodType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+from pydal import DAL
 from pydal.adapters.base import BaseAdapter, SQLAdapter
 from pydal.objects import Expression
 from sqlalchemy import CursorResult
@@ -19,7 +22,11 @@ from sqlalchemy.engine import Dialect
 
 from .conversion import ColumnType, Converter
 
-_MARK = re.compile("«([0-9]+)»")
+# Which list of values a mark points into, and its place there.
+_MARK = re.compile("«([0-9]+:)([0-9]+)»")
+_lists = count()
+
+_FOREIGN = "this query is of another unit of work, or of before the commit: make it anew with `db`"
 
 
 class Lender(Protocol):
@@ -69,7 +76,17 @@ class LentAdapter(SQLAdapter):
     def _initialize_(self) -> None:
         BaseAdapter._initialize_(self)
         self.converter = self.adapter_args["converter"]
-        self._values: list[tuple[Any, object]] = []
+        self.forget()
+
+    def another(self, db: DAL) -> Self:
+        """Return a copy for another unit of work's database, with values of its own."""
+        another = copy(self)
+        another.db = db
+        another.dialect = copy(self.dialect)
+        another.dialect.adapter = another
+        another.expand = another._expand
+        another.forget()
+        return another
 
     def find_driver(self) -> None:
         self.driver = None
@@ -94,10 +111,17 @@ class LentAdapter(SQLAdapter):
             return str(obj)
         value = obj() if isinstance(obj, FunctionType | MethodType) else obj
         self._values.append((value, field_type))
-        return f"«{len(self._values) - 1}»"
+        return f"«{self._list}{len(self._values) - 1}»"
 
     def adapt(self, obj: Any) -> str:
         return self.represent(obj, None)
+
+    def tables(self, *queries: Any) -> dict[str, Any]:
+        """Return the tables of queries by name; raises RuntimeError for another unit's."""
+        found: dict[str, Any] = super().tables(*queries)
+        if any(table._db is not self.db for table in found.values()):
+            raise RuntimeError(_FOREIGN)
+        return found
 
     def parse_value(
         self, value: Any, field_itype: Any, field_type: Any, blob_decode: bool = True
@@ -117,13 +141,16 @@ class LentAdapter(SQLAdapter):
         self.cursor = _Cursor(self.connection.send(command, rows))
 
     def forget(self) -> None:
-        """Drop the values of the statements that were written until now."""
-        self._values.clear()
+        """Drop the values of the statements that were written until now, which are void then."""
+        self._values: list[tuple[Any, object]] = []
+        self._list = f"{next(_lists)}:"
 
     def _bind(self, command: str, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
         parts = _MARK.split(command)
-        values = [self._values[int(number)] for number in parts[1::2]]
-        texts = [escape_percents(text, dialect) for text in parts[::2]]
+        if any(name != self._list for name in parts[1::3]):
+            raise RuntimeError(_FOREIGN)
+        values = [self._values[int(number)] for number in parts[2::3]]
+        texts = [escape_percents(text, dialect) for text in parts[::3]]
         sql = placeholder(dialect).join(texts)
         return sql, tuple(self.converter.encode(value, type_) for value, type_ in values)
 

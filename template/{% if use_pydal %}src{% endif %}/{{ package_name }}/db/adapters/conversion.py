@@ -21,6 +21,9 @@ class ColumnType(str):
     """The name of a PyDAL type, with the type of SQLAlchemy that converts the values."""
 
     converts: TypeEngine[Any]
+    # Found out when first needed, and kept here: types in criteria come and go with each request.
+    encoder: Processor
+    decoder: Processor
 
 
 def column_type(name: str, converts: TypeEngine[Any]) -> ColumnType:
@@ -35,26 +38,24 @@ class Converter:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._encoders: dict[TypeEngine[Any], Processor] = {}
-        self._decoders: dict[TypeEngine[Any], Processor] = {}
 
-    def encoder(self, type_: TypeEngine[Any]) -> Processor:
+    def encoder(self, type_: ColumnType) -> Processor:
         """Return what makes a value fit for the driver. Ask when the engine has connected once."""
-        if type_ not in self._encoders:
-            fitting = type_.dialect_impl(self.dialect)
-            self._encoders[type_] = fitting.bind_processor(self.dialect)
-        return self._encoders[type_]
+        if not hasattr(type_, "encoder"):
+            fitting = type_.converts.dialect_impl(self.dialect)
+            type_.encoder = fitting.bind_processor(self.dialect)
+        return type_.encoder
 
-    def decoder(self, type_: TypeEngine[Any]) -> Processor:
+    def decoder(self, type_: ColumnType) -> Processor:
         """Return what makes a value of the driver one of the models."""
-        if type_ not in self._decoders:
-            fitting = type_.dialect_impl(self.dialect)
-            self._decoders[type_] = fitting.result_processor(self.dialect, _NUMERIC)
-        return self._decoders[type_]
+        if not hasattr(type_, "decoder"):
+            fitting = type_.converts.dialect_impl(self.dialect)
+            type_.decoder = fitting.result_processor(self.dialect, _NUMERIC)
+        return type_.decoder
 
     def encode(self, value: Any, type_: object) -> Any:
         """Return the value as the driver takes it."""
-        encoder = self.encoder(type_.converts) if isinstance(type_, ColumnType) else None
+        encoder = self.encoder(type_) if isinstance(type_, ColumnType) else None
         try:
             return encoder(value) if encoder is not None else value
         except DataLayerError:
@@ -65,5 +66,5 @@ class Converter:
 
     def decode(self, value: Any, type_: ColumnType) -> Any:
         """Return the driver's value as the models have it."""
-        decoder = self.decoder(type_.converts)
+        decoder = self.decoder(type_)
         return decoder(value) if decoder is not None else value

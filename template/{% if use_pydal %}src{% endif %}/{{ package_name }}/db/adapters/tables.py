@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from threading import local
 from typing import Any
 
 from pydal import DAL, Field
-from pydal.objects import Expression, Query
+from pydal.helpers.classes import SQLALL
+from pydal.objects import Expression, Query, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -15,8 +17,22 @@ from .base import Lender, placeholder
 from .conversion import Converter, column_type
 
 
+class ModelField(Field):
+    """A field of a model's table."""
+
+    # PyDAL notes it once; in the copy for a unit of work it is one of that unit's tables.
+    referent = property(Field.referenced_field, lambda field, found: None)
+
+
 class Tables(DAL):
-    """A DAL that changes no schema, and works on a connection only while it is lent one."""
+    """A DAL that changes no schema, and works on a connection only while it is lent one.
+
+    Each unit of work has a copy. What is made with it raises RuntimeError in any other unit; and
+    after the end, as nobody is lent a copy again that was given out as `db`.
+    """
+
+    # What the tables of this copy are copied from, each when it is first used.
+    _originals: Mapping[str, Table] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tables:
         # PyDAL would keep it for as long as this thread lives.
@@ -42,6 +58,10 @@ class Tables(DAL):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name in self._originals:
+                table = _copy_table(self._originals[name], self)
+                self[name] = table
+                return table
             if name.startswith("_"):
                 raise
             known = ", ".join(self.tables)
@@ -49,6 +69,15 @@ class Tables(DAL):
                 f"PyDAL knows no table {name}, because no model that is imported has it: name its"
                 f" repository in features/unit_of_work.py. It knows: {known}"
             ) from None
+
+    def another(self) -> Tables:
+        """Return a copy for another unit of work; to derive it would take many times as long."""
+        another: Tables = object.__new__(type(self))
+        values = _with_own_lists(vars(self))
+        tables = {name: values.pop(name) for name in self.tables}
+        another.__dict__.update(values, _aliased_tables=local(), _originals=tables)
+        another._adapter = self._adapter.another(another)
+        return another
 
     def lend(self, lender: Lender | None) -> None:
         """Work for a unit of work, or for nobody."""
@@ -98,9 +127,11 @@ class Tables(DAL):
             Expression(self, self._adapter.dialect.nulls, order, (value, nulls)) if nulls else order
         )
 
-    def has_tables(self, query: Query) -> bool:
-        """Tell whether PyDAL knows from a query alone which tables it is about."""
-        return bool(self._adapter.tables(query))
+    def among(self, table: Table, query: Query) -> Query:
+        """Return a query that is about this table, even if it is only text or of other tables."""
+        if table._tablename in self._adapter.tables(query):
+            return query
+        return query & self._adapter.id_query(table)
 
     def insert_rows(self, table: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows with the values of these fields, sent with one statement."""
@@ -114,6 +145,36 @@ class Tables(DAL):
             for row in rows
         ]
         self._adapter.execute_many(command, encoded)
+
+
+def _copy_table(table: Table, tables: Tables) -> Table:
+    """Return a copy of a table as one of these."""
+    copied: Table = object.__new__(type(table))
+    here = {"db": tables, "_db": tables}
+    there = {"table": copied, "_table": copied, **here}
+    values = _with_own_lists(vars(table))
+    fields = {name: _copy_field(values[name], there) for name in table.fields}
+    # The key has more names than one.
+    keys = {name: fields[key.name] for name in ("id", "_id") if (key := values.get(name))}
+    # Of these PyDAL wants to know only whose they are.
+    referring = [_copy_field(field, here) for field in table._referenced_by]
+    values.update(keys, **fields, ALL=SQLALL(copied), _db=tables, _referenced_by=referring)
+    copied.__dict__ = values
+    return copied
+
+
+def _copy_field(field: Field, changes: Mapping[str, Any]) -> Field:
+    copied: Field = object.__new__(type(field))
+    copied.__dict__ = {**vars(field), **changes}
+    return copied
+
+
+def _with_own_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same values, but copies of those that PyDAL adds to."""
+    return {
+        name: type(value)(value) if isinstance(value, (list, dict)) else value
+        for name, value in values.items()
+    }
 
 
 def row_value(
