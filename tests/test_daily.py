@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import resource
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -135,17 +138,43 @@ def test_what_cannot_be_done_is_said_in_one_line(renderer: Renderer, tmp_path: P
         ("rollback", {}, "nothing to take back"),
         ("rollback", production, "This is production"),
         ("migrate nonsense", {}, "Can't locate revision identified by 'nonsense'"),
+        ("sqlmigrate base", {}, "There is no migration 'base'"),
+        ("reviewmigrations base", {}, "There is no migration 'base'"),
+        ("squash nonsense", {}, "Can't locate revision identified by 'nonsense'"),
+        ("rebase nonsense", {}, "nothing needs to be put on top of another"),
     ]
+    expect_one_line(project, calls)
+
+    project.run("shop", "migrate")
+    asked = project.try_run("manage", "rollback")
+    assert (asked.returncode, "Go on, in " in asked.stdout) == (1, True)
+    back: list[tuple[str, Mapping[str, str], str]] = [
+        ("rollback nonsense --yes", {}, "There is no way back to nonsense: No such revision"),
+        ("rollback 99 --yes", {}, "There is no way back to -99: "),
+        ("rollback 0 --yes", {}, "There is no way back to -0: "),
+        ("rollback +1 --yes", {}, "There is no way back to +1: "),
+        ("rollback head --yes", {}, "The schema is at head already."),
+    ]
+    expect_one_line(project, back)
+    # As from a variable of a script that is not set.
+    assert "Name a revision" in project.try_run("manage", "rollback", "", "--yes").stderr
+    assert "no migration ''" in project.try_run("manage", "sqlmigrate", "").stderr
+    assert "[x] 0001" in project.run("manage", "showmigrations")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'later'")
+    expect_one_line(
+        project,
+        [(f"rollback {where} --yes", {}, "that made later has to") for where in ("1", "base")],
+    )
+
+
+def expect_one_line(project: Project, calls: Sequence[tuple[str, Mapping[str, str], str]]) -> None:
+    """Expect each command to fail, with these variables, and to say why in one line."""
     ends = project.try_each(*((f"manage {line}", variables) for line, variables, _ in calls))
     for (line, _, wanted), end in zip(calls, ends, strict=True):
         assert end.code == 1, line
         assert wanted in end.stderr, (line, end.stderr)
         assert end.stderr.count("\n") == 1, (line, end.stderr)
-
-    project.run("shop", "migrate")
-    asked = project.try_run("manage", "rollback")
-    assert (asked.returncode, "Go on, in " in asked.stdout) == (1, True)
-    assert "[x] 0001" in project.run("manage", "showmigrations")
 
 
 UNSAFE = """
@@ -349,6 +378,23 @@ def test_two_branches_of_the_history_become_one(renderer: Renderer, tmp_path: Pa
     failed = project.try_run("manage", "rebase")
     assert failed.returncode != 0
     assert '\ndown_revision = "2b"\n' in applied.read_text()
+
+
+def test_a_server_that_is_away_has_no_say_in_the_history(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    away = "postgresql://127.0.0.1:1/x"
+    names = ("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_DIRECT_URL")
+    variables = dict.fromkeys(names, away) | {"DATABASE_POOLER": "pgbouncer"}
+    project = replace(new(renderer, tmp_path, extras=["replicas"]), url=away, variables=variables)
+    add(project, "20260202_0000_a.py", "1a", "0001", "a")
+    add(project, "20260203_0000_b.py", "2b", "0001", "b")
+
+    project.run_each(
+        "manage rebase", "manage squash --yes", "manage startfeature orders number:str"
+    )
+
+    assert len([*(project.folder / VERSIONS).glob("*.py")]) == 2
 
 
 def test_many_migrations_become_one_that_makes_the_same(renderer: Renderer, tmp_path: Path) -> None:

@@ -228,7 +228,14 @@ def test_the_database_shell_reaches_the_database(
             "postgresql://ann:s3cret@/shop?host=a.example:5433&host=b.example:5434",
             "psql",
             "PGPASSWORD",
-            {"PGHOST=a.example,b.example", "PGPORT=5433,5434", "PGUSER=ann", "PGDATABASE=shop"},
+            {"PGHOST=a.example,b.example", "PGPORT=5433,5434", "PGUSER=ann", "PGDATABASE=shop"}
+            | {"PGTARGETSESSIONATTRS=read-write"},
+        ),
+        (
+            "postgresql://ann:s3cret@db.example/shop?application_name=me&connect_timeout=3",
+            "psql",
+            "PGPASSWORD",
+            {"PGAPPNAME=me", "PGCONNECT_TIMEOUT=3"},
         ),
         (
             "mysql://ann:s3cret@db.example:3307/shop",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project
+from projects import Project, free_port, project_at
 from rendering import LATER, Renderer
 
 ANSWERS: dict[str, Any] = {
@@ -316,3 +316,33 @@ def plain(schema: Any) -> Any:
     if isinstance(schema, list):
         return [plain(value) for value in schema]
     return float(schema) if isinstance(schema, int) else schema
+
+
+# A process of gunicorn ends without an application, with one that only shows why, and with ours.
+EXITS = """
+from types import SimpleNamespace
+from gunicorn.util import make_fail_app
+from shop.web import app, server
+
+made = app.create_app()
+made.extensions["database"].dispose = lambda: print("closed")
+for worker in [{}, {"wsgi": make_fail_app("a mistake")}, {"wsgi": made}]:
+    server.worker_exit(None, SimpleNamespace(**worker))
+"""
+
+
+@pytest.mark.parametrize("extras", [[], ["metrics"]])
+def test_an_application_that_cannot_be_made_is_the_only_trouble(
+    renderer: Renderer, tmp_path: Path, extras: list[str]
+) -> None:
+    answers = ANSWERS | {"web": "flask", "extras": extras}
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", answers)
+    assert project.run_code(EXITS) == "closed\n"
+    with (project.folder / "src/shop/features/routes.py").open("a") as routes:
+        routes.write('raise RuntimeError("a mistake")\n')
+
+    served = project.try_run("shop", "serve", PORT=str(free_port()))
+
+    assert served.returncode != 0
+    assert "RuntimeError: a mistake" in served.stderr
+    assert "worker exit" not in served.stderr

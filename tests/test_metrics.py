@@ -111,6 +111,15 @@ os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
 create_app()
 print(is_tracing(), loaded())
 """
+# What spans say of the service that made them.
+RESOURCE = """
+from opentelemetry.trace import get_tracer_provider
+from shop.web.app import create_app
+
+create_app()
+resource = get_tracer_provider().resource.attributes
+print(resource["service.name"], resource.get("team"))
+"""
 
 # A route that fails, asked by each framework's own client.
 BUG = {
@@ -284,8 +293,10 @@ def test_several_processes_count_together(project: Project, tmp_path: Path) -> N
         address = served.address
         wait_until(lambda: size_of(address) == 2 * 5, 30)
         assert [ask(f"{address}/items", {"name": f"Lamp {n}"})[0] for n in range(8)] == [201] * 8
+        counted = "http_request_duration_seconds_count"
+        # An answer is counted when it has been sent.
+        wait_until(lambda: value_of(samples_of(address), counted, status=201) == 8)
         samples = samples_of(address)
-        assert value_of(samples, "http_request_duration_seconds_count", status=201) == 8
         assert value_of(samples, "db_unit_duration_seconds_count", outcome="committed") == 8
         assert not any(label.startswith("pid=") for _, labels in samples for label in labels)
 
@@ -333,6 +344,35 @@ def test_spans_are_made_where_the_variables_ask_for_them(project: Project, web: 
     (statement,) = [span for span in mine.values() if "db.statement" in span["attributes"]]
     assert "FROM items" in statement["attributes"]["db.statement"]
     assert item["id"] not in json.dumps(statement)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [("team=ours", "shop ours"), ("team=ours,service.name=mine", "mine ours")],
+)
+def test_a_service_is_called_as_the_variables_say(
+    renderer: Renderer, attributes: str, said: str
+) -> None:
+    project = Project(renderer.render(ANSWERS), ANSWERS, "sqlite:///./nowhere.db")
+    variables = {"OTEL_TRACES_EXPORTER": "console", "OTEL_RESOURCE_ATTRIBUTES": attributes}
+
+    assert project.run_code_anew(RESOURCE, **variables) == f"{said}\n"
+
+
+@pytest.mark.parametrize(("layer", "web"), [("async", "fastapi"), ("sync", "flask")])
+def test_an_exporter_that_is_not_installed_is_told_in_one_line(
+    renderer: Renderer, layer: str, web: str
+) -> None:
+    answers = ANSWERS | answers_of(layer) | {"web": web}
+    project = Project(renderer.render(answers), answers, "sqlite:///./nowhere.db")
+
+    served = project.try_run("shop", "serve", PORT="1", OTEL_TRACES_EXPORTER="zipkin")
+
+    assert served.returncode == 1
+    # Gunicorn begins with a line of its own.
+    *before, line = served.stderr.splitlines()
+    assert len(before) == (web == "flask")
+    assert line.startswith("OTEL_TRACES_EXPORTER: names an exporter that is not installed: zipkin ")
 
 
 def spans_in(output: str) -> list[dict[str, Any]]:
@@ -447,4 +487,5 @@ def test_what_observes_is_all_that_is_added(framework: str, name: str) -> None:
     compared = ndiff([line.strip() for line in plain], [line.strip() for line in observed])
     removed = {line[2:] for line in compared if line.startswith("- ")}
     # The server's own line for each request: the application has a better one.
-    assert removed <= {'accesslog = "-"', "access_log=access_log,"}
+    replaced = {'accesslog = "-"', "access_log=access_log,", "from ..commands import load_settings"}
+    assert removed <= replaced

@@ -11,7 +11,7 @@ import pytest
 from edits import read
 from history import NOW, history, render, update
 from projects import Project, ask, project_at
-from rendering import LATER, Renderer, commit, covering, git, name_of
+from rendering import LATER, LAYERS, Renderer, answers_of, commit, covering, git, name_of
 from test_render import find_nothing, fingerprint
 
 ITEMS: dict[str, Any] = {
@@ -105,6 +105,22 @@ def test_the_new_feature_answers_requests(renderer: Renderer, tmp_path: Path) ->
             assert ask(f"{address}/order-lines", body | wrong)[0] == 422, wrong
         lost = {"item_id": "00000000-0000-0000-0000-000000000000"}
         assert ask(f"{address}/order-lines", body | lost)[0] in (409, 422)
+
+
+@LAYERS
+def test_it_can_refer_to_each_model_of_the_examples(
+    renderer: Renderer, tmp_path: Path, layer: str
+) -> None:
+    answers = ITEMS | {"examples": ["items", "accounts", "tasks"]} | answers_of(layer)
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", answers)
+    # Those of which the tests make no row without others are optional.
+    parents = "item:ref=items user:ref=users task:ref=tasks file:ref=files? event:ref=task_events?"
+
+    project.run("manage", "startfeature", "notes", "words:str", *parents.split())
+
+    project.run_each("manage migrate", "alembic check")
+    plugins = ["-pno:cacheprovider"] + ["-pno:asyncio"] * (layer != "async")
+    project.run("pytest", "-q", *plugins, "tests/features/notes")
 
 
 REFUSED = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import sys
 from getpass import getpass
@@ -14,6 +15,10 @@ from pydantic_settings import BaseSettings
 from .db.prefix import PREFIX
 
 SHORTEST = 12
+# One with a shorter end was cut off.
+HASH = re.compile(
+    r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}", re.ASCII
+)
 
 
 class AdminSettings(BaseSettings):
@@ -25,7 +30,7 @@ class AdminSettings(BaseSettings):
     @field_validator("admin_password_hash")
     @classmethod
     def _check_hash(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith("$argon2id$"):
+        if value and not HASH.fullmatch(value.get_secret_value()):
             raise ValueError(f"is not the hash of a password: python -m {__name__} makes one")
         return value
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..commands import load_settings
+from ..commands import load_settings, one_line_errors
 from .logs import logging_config
 
 
@@ -24,6 +24,11 @@ def serve(
     """Serve HTTP until told to stop; running requests are finished first."""
     settings = load_settings()
     import uvicorn
+
+    from .tracing import exporters
+
+    with one_line_errors():
+        exporters()
 
     # The server raises it again when all is done, and that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

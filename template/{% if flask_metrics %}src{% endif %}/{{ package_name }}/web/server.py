@@ -6,10 +6,15 @@ import gc
 import logging.config
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any
 
+from flask import Flask
+
+from ..db.settings import SettingsError
 from .logs import logging_config
+from .tracing import exporters
 
 worker_class = "gthread"
 # More than there are connections, so that a health check is answered while requests wait for one.
@@ -20,7 +25,14 @@ control_socket_disable = True
 
 
 def on_starting(arbiter: Any) -> None:
-    """Begin to log, and make the folder in which the processes add up what they count."""
+    """Begin to log, and make the folder in which the processes add up what they count.
+
+    Ends the process with one line if it cannot be told where the spans go.
+    """
+    try:
+        exporters()
+    except SettingsError as error:
+        sys.exit(str(error))
     own = {"handlers": ["lines"], "propagate": False}
     logging.config.dictConfig(logging_config(all_requests=True, **{"gunicorn.error": own}))
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and arbiter.cfg.workers > 1:
@@ -45,6 +57,7 @@ def post_worker_init(worker: object) -> None:
 
 def worker_exit(arbiter: object, worker: Any) -> None:
     """Close the connections of a process that has finished its requests."""
-    # There is no application if it could not be made.
-    if worker.wsgi is not None:
-        worker.wsgi.extensions["database"].dispose()
+    # If the application could not be made, there is none, or one that only says why.
+    application = getattr(worker, "wsgi", None)
+    if isinstance(application, Flask):
+        application.extensions["database"].dispose()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from flask import Flask
+
 worker_class = "gthread"
 # More than there are connections, so that a health check is answered while requests wait for one.
 threads = 40
@@ -25,6 +27,7 @@ def post_worker_init(worker: object) -> None:
 
 def worker_exit(arbiter: object, worker: Any) -> None:
     """Close the connections of a process that has finished its requests."""
-    # There is no application if it could not be made.
-    if worker.wsgi is not None:
-        worker.wsgi.extensions["database"].dispose()
+    # If the application could not be made, there is none, or one that only says why.
+    application = getattr(worker, "wsgi", None)
+    if isinstance(application, Flask):
+        application.extensions["database"].dispose()

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-# In the standard's draft it is a text in quotation marks; most clients leave those out.
+# In the standard's draft it is a text in quotation marks; most clients leave those out. Marks and
+# blanks alone are no key: all clients that send them would share it.
 Key = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]*$"),
+    StringConstraints(min_length=1, max_length=255, pattern=r'^[ "]*[!#-~][ -~]*$'),
     AfterValidator(lambda text: text[1:-1] if text[0] == text[-1:] == '"' else text),
 ]
 

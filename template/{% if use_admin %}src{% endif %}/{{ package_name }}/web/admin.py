@@ -24,7 +24,7 @@ USER = "admin"
 PATH = "/admin"
 # Seconds that somebody stays logged in without a click.
 STAY = 8 * 3600
-# How often a password may be tried in a minute, by all together.
+# How often a password may be tried in a minute, by all together; each process counts its own.
 TRIES = 10
 
 

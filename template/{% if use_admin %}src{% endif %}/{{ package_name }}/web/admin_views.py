@@ -9,8 +9,10 @@ from uuid import UUID
 
 from sqladmin import ModelView
 from sqladmin.forms import ModelConverter
+from sqladmin.helpers import object_identifier_values
 from sqlalchemy import Column, Enum, LargeBinary, Uuid, inspect
 from sqlalchemy.orm import ColumnProperty
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from wtforms import SelectField, StringField, TextAreaField
 
@@ -18,8 +20,10 @@ from ..db.base import Base, HasTimestamps
 from ..db.translation import translate
 from ..db.types import JSONString
 
-# Columns with such names are never shown; others can say info={"secret": True}.
-SECRET = re.compile(r"password|passwd|secret|token|hash|salt|api_?key|private_?key", re.IGNORECASE)
+# Columns with such names are never shown; others can say info={"secret": True}, and these False.
+SECRET = re.compile(
+    r"password|passwd|secret|token|hash|salt|(api|private)_?key|keys?(?![a-z])", re.IGNORECASE
+)
 
 
 class JSONText(TextAreaField):
@@ -86,6 +90,14 @@ class View(ModelView):
     form_include_pk = True
     page_size = 50
 
+    async def get_object_for_details(self, request: Request) -> Any:
+        """Return the row to show, change or remove; a 404 if none can have such an id."""
+        try:
+            object_identifier_values(request.path_params["pk"], self.model)
+        except ValueError:
+            raise HTTPException(404) from None
+        return await super().get_object_for_details(request)
+
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Store a new row."""
         try:
@@ -123,7 +135,7 @@ def view_of(model: type[Base]) -> type[ModelView]:
 def is_secret(key: str, column: Column[Any]) -> bool:
     """Tell whether nobody may see a column."""
     named = SECRET.search(key) or SECRET.search(column.name)
-    return bool(named or column.info.get("secret") or isinstance(column.type, LargeBinary))
+    return bool(column.info.get("secret", named)) or isinstance(column.type, LargeBinary)
 
 
 def is_editable(key: str, column: Column[Any]) -> bool:
