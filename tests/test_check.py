@@ -15,7 +15,6 @@ from projects import (
     End,
     Project,
     ask_mysql,
-    free_port,
     mysql_database,
     postgres_database,
     project_at,
@@ -50,7 +49,9 @@ def project(renderer: Renderer) -> Project:
     return Project(renderer.render(ANSWERS), ANSWERS, "")
 
 
-def test_dangerous_settings_are_told_in_production_only(project: Project, tmp_path: Path) -> None:
+def test_dangerous_settings_are_told_in_production_only(renderer: Renderer, tmp_path: Path) -> None:
+    # A file in the project's folder is one of them.
+    project = project_at(renderer, tmp_path, "", ANSWERS)
     careless = {"DATABASE_URL": "sqlite:///shop.db", "DATABASE_ECHO": "true"}
     careful = {"DATABASE_URL": f"sqlite:///{tmp_path}/shop.db"}
     _, *ends = project.try_each(
@@ -64,7 +65,6 @@ def test_dangerous_settings_are_told_in_production_only(project: Project, tmp_pa
         ("shop check", {"DATABASE_URL": "sqlite:///file:shop.db?uri=true"} | PRODUCTION),
         ("shop check", {"DATABASE_URL": f"sqlite:///file:{tmp_path}/a.db?uri=true"} | PRODUCTION),
     )
-    (project.folder / "shop.db").unlink()
 
     right = dict.fromkeys(("S001", "M001", "D001", "M002", "M004"), "ok")
     assert told(ends[0]) == told(ends[1]) == told(ends[3]) == right
@@ -216,10 +216,10 @@ def test_what_is_wrong_with_the_migrations_is_told(renderer: Renderer, tmp_path:
 @SESSIONS
 def test_each_replica_is_looked_at(renderer: Renderer, sessions: str, postgres_url: str) -> None:
     answers = REPLICAS | {"sessions": sessions}
-    port = free_port()
     with postgres_database(postgres_url) as url:
         project = Project(renderer.render(answers), answers, url)
-        gone = f"postgresql://ann:s3cret@127.0.0.1:{port}/shop"
+        # A port that only root may take.
+        gone = "postgresql://ann:s3cret@127.0.0.1:1/shop"
         project.run("shop", "migrate")
         alone, both, lost, away = project.try_each(
             "shop check --strict",
@@ -229,9 +229,13 @@ def test_each_replica_is_looked_at(renderer: Renderer, sessions: str, postgres_u
         )
 
     assert "D003" not in told(alone)
+    assert ("may open 1 x 15" in alone.stdout, "may open 2 x 15" in alone.stdout) == (True, False)
+    # It may have to stand in for the replica.
+    assert re.search("^D002 ok: postgresql takes .* may open 2 x 15", both.stdout, re.MULTILINE)
+    assert re.search("^D002 ok: the replica .* may open 1 x 15", both.stdout, re.MULTILINE)
     assert (told(both)["D003"], bad(both), both.code) == ("ok", set(), 0)
     assert both.stdout.count("D002 ok") == 2
     assert lost.code == 0
     assert lost.stderr.count("D002 warning") == 2
-    assert f"D003 warning: The database cannot be reached (127.0.0.1:{port}/shop)." in lost.stderr
+    assert "D003 warning: The database cannot be reached (127.0.0.1:1/shop)." in lost.stderr
     assert bad(away) == {"S003", "S004", "D003"}

@@ -144,7 +144,8 @@ def test_every_unit_gets_its_own_answer_through_pgbouncer(
         with psycopg.connect(url) as connection:
             names = connection.execute("SELECT name FROM items ORDER BY name").fetchall()
             lent = connection.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+                "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'",
                 [database],
             ).fetchall()
     assert names == sorted((f"{n} {r} changed",) for n in numbers for r in range(ROUNDS))
@@ -189,6 +190,10 @@ def test_migrations_go_past_the_pooler(
             found = "SELECT to_regclass('items')"
             assert direct.execute(found).fetchone() == ("items",)
             assert other.execute(found).fetchone() == (None,)
+        done = project.try_run("shop", "migrate")
+        assert done.returncode == 1
+        assert done.stderr.startswith("Migrations cannot go through a pooler: name the server")
+        assert done.stderr.count("\n") == 1
         done = project.try_run("shop", "migrate", DATABASE_DIRECT_URL="sqlite:///x.db")
         assert done.stderr.strip() == "DATABASE_DIRECT_URL: is not the URL of a PostgreSQL server"
 

@@ -254,10 +254,33 @@ WRONG: Sequence[tuple[dict[str, str], str]] = [
     ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: is not a database URL"),
     ({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"}, "The database cannot be reached"),
     ({"DATABASE_URL": "postgresql://u:s3cret@no.such.host.invalid/x"}, "cannot be reached"),
+    ({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x?sslmod=a"}, "is not known: sslmod"),
     ({"DATABASE_URL": "sqlite:////no/such/folder/x.db"}, "The database file cannot be opened"),
     ({"DATABASE_POOL_SIZE": "many"}, "DATABASE_POOL_SIZE: "),
     ({"ENVIRONMENT": "moon"}, "ENVIRONMENT: "),
 ]
+
+
+@BOTH_SESSIONS
+def test_a_url_with_the_options_of_libpq_is_understood(
+    renderer: Renderer, postgres_url: str, sessions: str
+) -> None:
+    answers = BASE | {"sessions": sessions}
+    options = "sslmode=prefer&connect_timeout=3&options=-csearch_path%3Dtenant"
+    project = Project(renderer.render(answers), answers, f"{postgres_url}?{options}")
+
+    done = project.run_code(
+        "from sqlalchemy import text\n"
+        "from shop.db.engine import run_on_connection\n"
+        "from shop.db.runtime import run\n"
+        "from shop.settings import Settings\n"
+        "path = text('SHOW search_path')\n"
+        "look = lambda connection: print(connection.scalar(path))\n"
+        "run(run_on_connection, Settings(), look, for_migrations=False)\n"
+        "run(run_on_connection, Settings(), look)\n"
+    )
+
+    assert done.split() == ["tenant", "tenant"]
 
 
 @BOTH_SESSIONS
@@ -362,7 +385,7 @@ def upgrade_twice_at_once(project: Project) -> None:
         subprocess.Popen(
             [sys.executable, "-m", "alembic", "upgrade", "head"],
             cwd=project.folder,
-            env=project.environment(),
+            env=project.environment(DATABASE_LOCK_TIMEOUT="60"),
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -275,7 +275,7 @@ def counts(url: str) -> list[int]:
 def test_what_cannot_move_is_said_in_one_line(
     renderer: Renderer, filled: Path, tmp_path: Path, postgres_url: str, sessions: str
 ) -> None:
-    answers = EVERYTHING | {"web": "none", "sessions": sessions}
+    answers = EVERYTHING | {"web": "none", "sessions": sessions, "extras": ["replicas"]}
     source, behind, odd, new = (
         f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "behind", "odd", "new")
     )
@@ -307,9 +307,16 @@ def test_what_cannot_move_is_said_in_one_line(
             (source, "sqlite:////no/folder/x.db", "The database file cannot be opened."),
         ]
 
-        ends = project.try_each(*(f"shop transfer --from {a} --to {b}" for a, b, _ in refused))
+        # Where this process's own database is leads no transfer elsewhere.
+        own = {
+            "DATABASE_DIRECT_URL": secret,
+            "DATABASE_REPLICA_URL": secret,
+            "DATABASE_POOLER": "pgbouncer",
+        }
+        calls = [f"shop transfer --from {a} --to {b}" for a, b, _ in refused]
+        ends = project.try_each(*calls, *((call, own) for call in calls))
 
-    for (_, _, line), end in zip(refused, ends, strict=True):
+    for (_, _, line), end in zip(refused * 2, ends, strict=True):
         assert end.code == 1, line
         assert end.stderr.startswith(line), end.stderr
         assert end.stderr.count("\n") == 1, end.stderr

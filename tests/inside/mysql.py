@@ -15,11 +15,14 @@ from shop.db.errors import (
     SchemaBehindError,
     StaleError,
     UnavailableError,
+    UnreachableError,
 )
+from shop.db.mysql import MySQLDialect
 from shop.features.tasks.repository import TaskFilter
 from shop.features.unit_of_work import UnitOfWork
 from shop.settings import Settings
-from sqlalchemy import event, text
+from sqlalchemy import Column, Integer, MetaData, Table, event, inspect, text
+from sqlalchemy.schema import CreateTable
 
 from tests.at_once import at_once, pooled
 from tests.features.tasks.factories import make_task
@@ -41,6 +44,11 @@ async def test_every_table_has_its_own_characters_in_a_database_for_others(uow: 
             made = (await uow.execute(text(f"SHOW CREATE TABLE {table}"))).one()[1]
             assert "COLLATE=utf8mb4_bin" in made, made
             assert "latin1" not in made
+
+
+async def test_a_comment_about_characters_names_none(settings: Settings) -> None:
+    table = Table("bills", MetaData(), Column("id", Integer), comment="all charges")
+    assert "utf8mb4_bin" in str(CreateTable(table).compile(dialect=MySQLDialect()))
 
 
 async def test_texts_differ_as_they_do_elsewhere(thing_uow: ThingUnitOfWork) -> None:
@@ -150,17 +158,19 @@ async def test_of_two_that_wait_for_each_other_one_is_stale(settings: Settings) 
         uow.things.add_all(things)
     orders = [[0, 1], [1, 0]]
     stale: list[StaleError] = []
+    locked = 0
 
     async def work() -> None:
+        nonlocal locked
         first, second = orders.pop()
         try:
             async with ThingUnitOfWork(database) as uow:
                 (await uow.things.get_one(things[first].id, for_update=True)).amount += 1
                 await uow.flush()
-                waited = time.monotonic() + 10
-                while orders and time.monotonic() < waited:
+                locked += 1
+                # Until the other has locked its first.
+                while locked < 2:
                     await uow.execute(text("SELECT SLEEP(0.01)"))
-                await uow.execute(text("SELECT SLEEP(0.3)"))
                 (await uow.things.get_one(things[second].id, for_update=True)).amount += 1
         except StaleError as error:
             stale.append(error)
@@ -224,6 +234,28 @@ async def test_what_the_database_refuses_has_a_name_and_no_value(
     shown = f"{caught.value} {caught.value.__cause__}"
     assert "hunter2" not in shown
     assert "things" not in str(caught.value)
+
+
+async def test_to_ask_for_a_table_is_no_failure(thing_uow: ThingUnitOfWork) -> None:
+    async with thing_uow:
+        thing_uow.things.add(Thing(name="a"))
+        await thing_uow.flush()
+        connection = await thing_uow.session.connection()
+        assert not await connection.run_sync(lambda found: inspect(found).has_table("nowhere"))
+    async with thing_uow.read_only():
+        assert await thing_uow.things.count() == 1
+
+
+async def test_a_server_that_takes_no_writes_is_left(thing_uow: ThingUnitOfWork) -> None:
+    refusal = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'read-only'"
+    numbers = []
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match="accepts no writes"):
+            async with thing_uow:
+                found = await thing_uow.execute(text("SELECT CONNECTION_ID()"))
+                numbers.append(found.scalar_one())
+                await thing_uow.execute(text(refusal))
+    assert numbers[0] != numbers[1]
 
 
 @pytest.mark.parametrize("query", ["SELECT nothing FROM things", "SELECT 1 FROM nowhere"])

@@ -35,7 +35,7 @@ def migrate(
 
     with one_line_errors():
         migrations.upgrade(settings, revision)
-    typer.echo(f"The schema is at {revision}.")
+    typer.echo(f"The schema has the migrations up to {revision}.")
 
 
 @app.command()
@@ -46,7 +46,7 @@ def seed(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Even in production.")] = False,
 ) -> None:
-    """Store development data, all of it or none; running it again changes nothing more."""
+    """Store development data, all of it or none; run again, it puts the same rows back."""
     settings = load_settings()
     from .db import seeding
     from .db.engine import Database
@@ -85,7 +85,9 @@ def check(
 
 @app.command()
 def transfer(
-    source: Annotated[str, typer.Option("--from", help="The URL of the database to copy.")],
+    source: Annotated[
+        str, typer.Option("--from", help="The URL of the database to copy, past its pooler.")
+    ],
     target: Annotated[str, typer.Option("--to", help="The URL of a database without rows.")],
 ) -> None:
     """Copy all rows to another database, whose schema is made if there is none."""
@@ -96,6 +98,7 @@ def transfer(
     from .features import unit_of_work as unit_of_work
 
     with one_line_errors(destination):
+        transfer.refuse_missing(origin)
         if not run(read_heads, destination):
             migrations.upgrade(destination)
         rows = run(transfer.transfer, origin, destination)
@@ -150,7 +153,7 @@ def _settings_for(option: str, url: str) -> Settings:
     except ValueError as error:
         fail(f"{option}: {error}")
     with one_line_errors():
-        return Settings.load(database_url=url)
+        return Settings.load_for(url)
 
 
 def fail(message: str) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, ExceptionContext, NullPool, event
+from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, NullPool, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from .backends import CONNECTORS, LANGUAGES
@@ -13,6 +13,13 @@ from .pool import Holders, pool_options
 from .reading import READ_ONLY, refuse_writes
 from .settings import DatabaseSettings
 from .translation import translate_connect
+
+# Under this name a connection's info has the last transaction of which a statement failed.
+_FAILED = "failed"
+_HALF = (
+    "a statement of this unit of work failed, and the error was caught: let it leave the block,"
+    " or run the statement in a savepoint"
+)
 
 
 def engine_options(settings: DatabaseSettings, *, for_migrations: bool = False) -> dict[str, Any]:
@@ -52,7 +59,38 @@ def prepare(engine: Engine, settings: DatabaseSettings, *, for_migrations: bool 
         if isinstance(context.original_exception, OverflowError | UnicodeError):
             raise InvalidValueError("A value does not fit its column.")
 
+    if not for_migrations:
+        _refuse_half(engine)
     refuse_writes(engine)
     connector.prepare(engine, settings)
     if isinstance(engine.pool, QueuePool):
         Holders(engine, settings)
+
+
+def _refuse_half(engine: Engine) -> None:
+    """Commit no transaction of which a statement failed, unless a savepoint undid that.
+
+    PostgreSQL answers such a COMMIT with a ROLLBACK, which no driver tells; MySQL may have undone
+    all that came before; SQLite would store the rest.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def note(context: ExceptionContext) -> None:
+        connection, statement = context.connection, context.execution_context
+        if connection is None or connection.invalidated:
+            return
+        # MySQL's dialect asks so whether there is a table.
+        was_expected = statement and statement.execution_options.get("skip_user_error_events")
+        is_of_server = isinstance(context.original_exception, engine.dialect.loaded_dbapi.Error)
+        if is_of_server and not was_expected:
+            connection.info[_FAILED] = connection.get_transaction()
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def forget(connection: Connection, name: str, context: None) -> None:
+        connection.info.pop(_FAILED, None)
+
+    @event.listens_for(engine, "commit")
+    def refuse(connection: Connection) -> None:
+        failed = connection.info.pop(_FAILED, None)
+        if failed is not None and failed is connection.get_transaction():
+            raise RuntimeError(_HALF)

@@ -58,6 +58,17 @@ class DatabaseSettings(BackendSettings):
         except ValidationError as error:
             raise SettingsError(_describe(error, PREFIX)) from None
 
+    @classmethod
+    def load_for(cls, url: str) -> Self:
+        """Return the settings of this process for another database; raises SettingsError."""
+        # Its other URLs and its pooler lead to its own database.
+        own = {
+            name: field.default
+            for name, field in cls.model_fields.items()
+            if name.startswith("database_") and name.endswith(("_url", "_pooler"))
+        }
+        return cls.load(**own | {"database_url": url})
+
     @field_validator("environment", mode="before")
     @classmethod
     def _accept_short_names(cls, value: object) -> object:

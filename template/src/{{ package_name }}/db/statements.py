@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, UnaryExpression
+from sqlalchemy import ColumnElement, Insert, Table, UnaryExpression, inspect
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.schema import CallableColumnDefault
@@ -25,11 +25,12 @@ def upsert(
     """
     table: Table = model.__table__
     key_names = {attribute.key for attribute in key}
-    changes: dict[str, Any] = {name: None for name in columns if name not in key_names}
+    named = inspect(model).columns
+    changes: dict[str, Any] = {named[name].key: None for name in columns if name not in key_names}
     for column in table.columns:
         if isinstance(column.onupdate, CallableColumnDefault):
             update: Callable[[Any], Any] = column.onupdate.arg
-            changes[column.name] = update(None)
+            changes[column.key] = update(None)
     return LANGUAGES[dialect].upsert(model, key, changes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import exc
@@ -9,6 +10,9 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from .backends import LANGUAGES
 from .errors import UNFIT, UNREACHABLE, DataLayerError, Meaning, StaleError, UnavailableError
+
+# How libpq and Python say that an argument is none of `connect`'s.
+_OPTION = re.compile(r"(?:invalid connection option|keyword argument) [\"'](\w+)[\"']")
 
 
 def translate(error: BaseException) -> DataLayerError | None:
@@ -40,6 +44,10 @@ def translate_driver(error: BaseException) -> DataLayerError | None:
 
 def translate_connect(error: Exception) -> DataLayerError:
     """Return what it means that a connection could not be made, whatever the driver raised."""
+    if isinstance(error, DataLayerError):
+        return error
+    if unknown := _OPTION.search(str(error)):
+        return UnavailableError(f"The URL has an option that is not known: {unknown[1]}.")
     return translate_driver(error) or UNREACHABLE[0](UNREACHABLE[1])
 
 

@@ -1,4 +1,4 @@
-"""Whether the service can run with these settings, on this database; nothing is changed."""
+"""Whether the service can run with these settings, on this database; no table is changed."""
 
 from __future__ import annotations
 

@@ -36,19 +36,23 @@ class TransferError(DataLayerError):
     """The rows cannot move, and none of them has."""
 
 
+def refuse_missing(source: DatabaseSettings) -> None:
+    """Raise TransferError if the source is a file that is not there: to connect would make it."""
+    is_file = source.url.get_backend_name() == "sqlite" and not source.address.startswith("file:")
+    if is_file and not Path(source.address).exists():
+        raise TransferError(f"{source.address}: There is no such file.")
+
+
 def transfer(source: DatabaseSettings, target: DatabaseSettings) -> int:
     """Copy all rows into the empty tables of the target, compare them, and return how many.
 
     The source is read as of one moment, and never written. Raises TransferError.
     """
-    backend = source.url.get_backend_name()
-    if backend == "sqlite" and not Path(source.address).exists():
-        raise TransferError(f"{source.address}: There is no such file.")
     for settings in (source, target):
         with _telling(settings.address):
             if read_heads(settings) != heads():
                 raise DataLayerError("The schema is not at the newest revision: migrate first.")
-    snapshot = {READ_ONLY: True, **LANGUAGES[backend].SNAPSHOT}
+    snapshot = {READ_ONLY: True, **LANGUAGES[source.url.get_backend_name()].SNAPSHOT}
     # The target's transaction is the last to end: what fails before leaves nothing there.
     with _connected(target, {}) as destination, _connected(source, snapshot) as origin:
         return _move(origin, destination)

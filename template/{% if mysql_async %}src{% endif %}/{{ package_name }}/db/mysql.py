@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
 from .mysql_dialect import Definitions, Statements, Types
+from .mysql_language import replace_useless
 from .mysql_session import session
 from .waiting import bound_waiting
 
@@ -94,7 +95,7 @@ def open_cursor(connection: Any) -> Any:
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang or died."""
+    """Give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         seconds = settings.database_connect_timeout
@@ -113,3 +114,4 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
         drop=lambda connection: connection.driver_connection.close(),
         seems_open=lambda connection: not connection.driver_connection._stream_broken,
     )
+    replace_useless(engine)

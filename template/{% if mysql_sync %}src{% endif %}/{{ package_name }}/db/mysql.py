@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from .backend import Copy
 from .mysql_dialect import Definitions, Statements, Types
+from .mysql_language import replace_useless
 from .mysql_session import session
 from .waiting import bound_waiting
 
@@ -91,7 +92,7 @@ def open_cursor(connection: Any) -> Any:
 
 
 def prepare(engine: Engine, settings: DatabaseSettings) -> None:
-    """Give up connections that hang or died."""
+    """Give up connections that hang, died or became useless."""
 
     def ping(dialect: Dialect, connection: Any) -> None:
         usual = connection._read_timeout
@@ -106,6 +107,7 @@ def prepare(engine: Engine, settings: DatabaseSettings) -> None:
             connection.rollback()
 
     bound_waiting(engine, ping, lambda connection: connection._force_close(), _seems_open)
+    replace_useless(engine)
 
 
 def _seems_open(connection: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Engine, Table, event
+from sqlalchemy import URL, Dialect, Engine, Table, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
@@ -28,6 +28,17 @@ RECYCLE = -1
 _EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MOMENT = {"typename": "timestamptz", "schema": "pg_catalog"}
 _NO_VALUE = (TypeError, ValueError)
+# Of its documentation on `connect`, "SSL" and "dsn".
+_OF_DSN = {
+    "application_name",
+    "options",
+    "sslcert",
+    "sslcrl",
+    "sslkey",
+    "sslmode",
+    "sslpassword",
+    "sslrootcert",
+}
 
 
 def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[str, Any]:
@@ -57,7 +68,7 @@ def connect(
     for_migrations: bool,
 ) -> Any:
     """Return a new connection, to the first server that can be used."""
-    known = dict(kwargs)
+    known = _as_the_driver_takes(kwargs)
     hosts = known.pop("hosts")
     errors: list[Exception] = []
     for place in hosts.places():
@@ -70,6 +81,16 @@ def connect(
         record.info[REACHED] = hosts, place
         return connection
     raise most_telling(errors)
+
+
+def _as_the_driver_takes(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of `connect`; what libpq has beyond them, asyncpg reads from a DSN."""
+    known = dict(kwargs)
+    # How long to wait is a setting.
+    known.pop("connect_timeout", None)
+    if options := {name: known.pop(name) for name in _OF_DSN & known.keys()}:
+        known["dsn"] = URL.create("postgresql", query=options).render_as_string()
+    return known
 
 
 class ServerCursor:

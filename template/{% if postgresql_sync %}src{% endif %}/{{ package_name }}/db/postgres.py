@@ -81,15 +81,16 @@ def connect_args(settings: DatabaseSettings, *, for_migrations: bool) -> dict[st
     """Return the arguments of `connect`."""
     session = settings.session(settings.database_lock_timeout, for_migrations=for_migrations)
     direct = settings.direct_url if for_migrations else None
+    url = direct or settings.url
     args = {
         "connect_timeout": settings.database_connect_timeout,
         "deadline": None if for_migrations else settings.deadline,
-        "hosts": Hosts(direct or settings.url),
+        "hosts": Hosts(url),
         **arguments_of(direct, DRIVER),
     }
     if settings.database_pooler is Pooler.NONE or direct is not None:
-        options = " ".join(f"-c {name}={value}" for name, value in session.items())
-        return {**args, "options": options}
+        options = [f"-c {name}={value}" for name, value in session.items()]
+        return {**args, "options": " ".join([*options, *url.normalized_query.get("options", ())])}
     # What one transaction prepares, the next one may not find: its session is another.
     return {**args, **session, "prepare_threshold": None}
 

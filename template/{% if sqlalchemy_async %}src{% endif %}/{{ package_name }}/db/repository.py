@@ -144,7 +144,7 @@ class Repository(Generic[Model]):
     async def stream(self, *criteria: Criterion, batch: int = BATCH) -> AsyncIterator[Row]:
         """Yield every row that matches in the order of the ids, `batch` in memory at a time.
 
-        Each batch is a query of its own, so that no transaction stays open for long.
+        Each batch is a query of its own, so that none has to stay open while the rows are used.
         """
         key = self._key()
         statement = self._rows().where(*criteria).order_by(key).limit(batch)
@@ -192,6 +192,8 @@ class Repository(Generic[Model]):
     @cache
     def _key(cls) -> QueryableAttribute[Any]:
         mapper = inspect(cls.model)
+        if len(mapper.primary_key) > 1:
+            raise TypeError(f"{cls.model.__name__} has no id of one column, as a repository needs")
         name = mapper.get_property_by_column(mapper.primary_key[0]).key
         key: QueryableAttribute[Any] = getattr(cls.model, name)
         return key

@@ -47,7 +47,8 @@ class Definitions(MySQLDDLCompiler):
     def post_create_table(self, table: Table) -> str:
         """Name the characters, because those of the database may be any."""
         options = super().post_create_table(table)
-        return options if "CHAR" in options.upper() else f"{options} {CHARACTERS}"
+        is_named = any("char" in name for name in table.dialect_kwargs)
+        return options if is_named else f"{options} {CHARACTERS}"
 
 
 class Statements(MySQLCompiler_mysqldb):

@@ -9,12 +9,15 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Engine,
+    ExceptionContext,
     Insert,
     Select,
     String,
     Table,
     Uuid,
     cast,
+    event,
     func,
     literal,
     literal_column,
@@ -38,6 +41,7 @@ from .errors import (
     ReadOnlyError,
     StaleError,
     UnavailableError,
+    UnreachableError,
 )
 from .findings import Finding
 from .mysql_dialect import defaults_differ
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
 
 def take_lock(connection: Connection, key: int) -> bool:
     """Try to take a lock of this session; the server's databases share them."""
-    lock = f"SELECT GET_LOCK(CONCAT('{key} ', MD5(DATABASE())), 0)"
+    lock = f"SELECT GET_LOCK(CONCAT('{key} ', MD5(COALESCE(DATABASE(), ''))), 0)"
     return bool(connection.scalar(text(lock)))
 
 
@@ -84,7 +88,9 @@ _SLOW: Meaning = (UnavailableError, "The database took too long.")
 _FULL: Meaning = (BusyError, "The database has no room for another connection.")
 _REFUSED_LOGIN: Meaning = (UnavailableError, "The database refuses the credentials.")
 _TOO_LARGE: Meaning = (InvalidValueError, "A value is larger than the database can hold.")
-_NO_WRITES: Meaning = (ReadOnlyError, "The database accepts no writes here.")
+
+# Of a server that is not, or no longer, the primary.
+_READ_ONLY = (1290, 1836)
 
 # The server's error numbers (its reference of error messages), and from 2000 those of the drivers.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -99,10 +105,14 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1317, 1969, 3024), _SLOW),
     **dict.fromkeys((1040, 1203, 1226), _FULL),
     **dict.fromkeys((1044, 1045, 1130, 1698), _REFUSED_LOGIN),
+    1046: (UnavailableError, "The URL names no database."),
     1049: (UnavailableError, "The database does not exist."),
     **dict.fromkeys((1054, 1146), BEHIND),
     **dict.fromkeys((1050, 1060, 1061), EXISTS),
-    **dict.fromkeys((1290, 1792, 1836), _NO_WRITES),
+    **dict.fromkeys(
+        _READ_ONLY, (UnreachableError, "The database that is reached accepts no writes.")
+    ),
+    1792: (ReadOnlyError, "The database accepts no writes here."),
     # It shuts down, or ended this session.
     **dict.fromkeys((1053, 1927, 4031), UNREACHABLE),
     **dict.fromkeys((1047, 1158, 1159, 1160, 1161), UNREACHABLE),
@@ -137,6 +147,15 @@ def code_of(error: BaseException) -> int | None:
     # The drivers' classes differ, but all of them begin with the number.
     number = error.args[0] if error.args and not isinstance(error, OSError) else None
     return number if type(number) is int and number > 0 else None
+
+
+def replace_useless(engine: Engine) -> None:
+    """Give up connections whose server takes no writes."""
+
+    @event.listens_for(engine, "handle_error")
+    def give_up(context: ExceptionContext) -> None:
+        if code_of(context.original_exception) in _READ_ONLY:
+            context.is_disconnect = True
 
 
 def room(settings: DatabaseSettings) -> str:

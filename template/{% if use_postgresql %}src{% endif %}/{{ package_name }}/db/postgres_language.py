@@ -165,11 +165,11 @@ def tell_client(url: URL) -> tuple[list[str], dict[str, str]]:
     }
     if hosts := [one.partition(":") for one in url.normalized_query.get("host", ())]:
         # Several servers, each with its port; or the folder of a socket.
-        told["host"] = ",".join(host for host, _, _ in hosts)
-        told["port"] = ",".join(port for _, _, port in hosts)
-    if "ssl" in told:
-        told["sslmode"] = told.pop("ssl")
-    return [], {f"PG{name.upper()}": str(value) for name, value in told.items() if value}
+        told["host"], _, told["port"] = map(",".join, zip(*hosts, strict=True))
+    # Those of libpq have no underscore, but for one.
+    names = {name: name.replace("_", "").upper() for name in told}
+    names |= {"application_name": "APPNAME", "connect_timeout": "CONNECT_TIMEOUT", "ssl": "SSLMODE"}
+    return [], {f"PG{names[name]}": str(value) for name, value in told.items() if value}
 
 
 def code_of(error: BaseException) -> str | None:

@@ -7,8 +7,15 @@ from enum import StrEnum
 from pydantic import SecretStr, field_validator
 from sqlalchemy import URL
 
+from .errors import DataLayerError
 from .postgres_hosts import read_url
+from .prefix import PREFIX
 from .server_settings import ServerSettings
+
+# The lock of who migrates belongs to a session, which a pooler would lend to others with it.
+_NOT_DIRECT = (
+    f"Migrations cannot go through a pooler: name the server itself in {PREFIX}DATABASE_DIRECT_URL."
+)
 
 
 class Pooler(StrEnum):
@@ -41,10 +48,13 @@ class PostgresSettings(ServerSettings):
         """Return what a session on the server begins with.
 
         A pooler lends the same session to many and refuses the rest: its role must have that.
+        Raises DataLayerError for migrations through a pooler.
         """
         name = {"application_name": __name__.partition(".")[0]}
         is_direct = for_migrations and self.database_direct_url is not None
         if self.database_pooler is not Pooler.NONE and not is_direct:
+            if for_migrations:
+                raise DataLayerError(_NOT_DIRECT)
             return name
         statement_timeout = 0 if for_migrations else self.database_statement_timeout
         return {

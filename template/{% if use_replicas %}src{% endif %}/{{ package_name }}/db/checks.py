@@ -13,7 +13,8 @@ from .settings import DatabaseSettings, Environment
 
 def check(settings: DatabaseSettings, workers: int) -> Iterator[Finding]:
     """Yield what is right and what is not, for so many processes."""
-    yield from primary_checks.check(settings, workers)
+    # While the primary stands in for a replica, that one's pools are filled there, too.
+    yield from primary_checks.check(settings, workers * (1 + len(settings.replica_urls)))
     for url in settings.replica_urls:
         own = {"database_url": url, "database_direct_url": None}
         yield from _replica(settings.model_copy(update=own), workers)

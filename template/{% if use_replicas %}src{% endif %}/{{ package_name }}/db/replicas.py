@@ -66,6 +66,8 @@ class ReplicaHosts(Hosts):
             state = "cannot be reached: others are read" if is_down else "can be reached again"
             logger.warning("the replica %s %s", self._address, state)
         self._is_down = is_down
+        # From now, because the attempt may have lasted longer than that.
+        self._again_at = time.monotonic() + AGAIN
 
 
 def is_primary(info: Mapping[Any, Any]) -> bool:

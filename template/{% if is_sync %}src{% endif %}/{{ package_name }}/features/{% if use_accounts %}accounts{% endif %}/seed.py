@@ -12,8 +12,10 @@ from .passwords import hash_password
 
 def seed_accounts(uow: UnitOfWork, rows: int) -> None:
     """Store users with a file each, with fixed ids, so that a second run finds them."""
-    # Nobody knows the password: set one to log in.
+    numbers = range(1, rows + 1)
+    # Nobody knows the password: set one to log in. Who is there already keeps theirs.
     hashed_password = hash_password(token_urlsafe())
+    known = {user.id for user in uow.users.get_many(map(seed_id, numbers))}
     uow.users.upsert(
         (
             {
@@ -23,7 +25,8 @@ def seed_accounts(uow: UnitOfWork, rows: int) -> None:
                 "full_name": f"User {number}",
                 "role": Role.ADMIN if number == 1 else Role.VIEWER,
             }
-            for number in range(1, rows + 1)
+            for number in numbers
+            if seed_id(number) not in known
         ),
         key=[User.id],
     )
@@ -36,7 +39,7 @@ def seed_accounts(uow: UnitOfWork, rows: int) -> None:
                 "size": number,
                 "user_id": seed_id(number),
             }
-            for number in range(1, rows + 1)
+            for number in numbers
         ),
         key=[File.id],
     )
