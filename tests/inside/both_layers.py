@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from shop.db import postgres
 from shop.db.criteria import UntranslatableError, translate
 from shop.db.derivation import define
 from shop.db.engine import Database, run_on_connection
@@ -539,3 +540,26 @@ def test_names_keys_and_defaults_of_others_are_no_trouble(empty: Settings, uow: 
         assert uow.db(odds.update_ == "b").select().first().parent == 1
         assert uow.db(odds.number == 1).delete() == 1
         assert uow.db(odds).select().first().parent is None
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_many_rows_go_to_postgresql_as_a_copy(
+    thing_uow: ThingUnitOfWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+    write = postgres._write
+
+    def count(cursor: Any, into: Any, types: Any, rows: Any) -> None:
+        copied.append(len(rows))
+        write(cursor, into, types, rows)
+
+    monkeypatch.setattr(postgres, "_write", count)
+    with thing_uow:
+        assert (
+            thing_uow.things.insert_many({"name": f"{n}", "amount": n} for n in range(2001)) == 2001
+        )
+
+    assert copied == [1000, 1000]
+    with thing_uow.read_only():
+        assert thing_uow.things.count(Thing.name == "2000", Thing.amount == 2000) == 1
+        assert thing_uow.things.count() == 2001

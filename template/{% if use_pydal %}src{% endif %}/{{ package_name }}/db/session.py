@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydal.objects import Field, Query
@@ -58,11 +58,13 @@ class Session:
             self._connection = self._database.connect(read_only=self._read_only)
         return self._connection
 
-    def send(self, sql: str, values: Any) -> CursorResult[Any]:
+    def send(
+        self, sql: str, values: Any, options: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
         """Execute a statement of the driver with its values; raises ReadOnlyError."""
         if self._read_only and not _only_reads(sql):
             raise ReadOnlyError("This unit of work only reads.")
-        return self.connection.exec_driver_sql(sql, values)
+        return self.connection.exec_driver_sql(sql, values, options)
 
     def table(self, model: type[Base]) -> Any:
         """Return PyDAL's table of a model."""

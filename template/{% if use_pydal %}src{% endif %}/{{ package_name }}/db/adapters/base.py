@@ -8,7 +8,7 @@ So nothing has to be quoted, and both layers store the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from itertools import count
 from types import FunctionType, MethodType
@@ -36,8 +36,10 @@ class Lender(Protocol):
     def dialect(self) -> Dialect:
         """How SQLAlchemy speaks to the database, which it knows once it is connected."""
 
-    def send(self, sql: str, values: Any) -> CursorResult[Any]:
-        """Execute a statement of the driver with its values."""
+    def send(
+        self, sql: str, values: Any, options: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement of the driver with its values, and SQLAlchemy's options."""
 
     def commit(self) -> None:
         """Store what was done so far."""
@@ -136,9 +138,11 @@ class LentAdapter(SQLAdapter):
         sql, bound = (command, values[0]) if values else self._bind(command, lender.dialect)
         self.cursor = _Cursor(lender.send(sql, bound))
 
-    def execute_many(self, command: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def execute_many(
+        self, command: str, rows: Sequence[tuple[Any, ...]], options: Mapping[str, Any] | None
+    ) -> None:
         """Execute one statement for each of the rows, whose values are encoded."""
-        self.cursor = _Cursor(self.connection.send(command, rows))
+        self.cursor = _Cursor(self.connection.send(command, rows, options))
 
     def forget(self) -> None:
         """Drop the values of the statements that were written until now, which are void then."""

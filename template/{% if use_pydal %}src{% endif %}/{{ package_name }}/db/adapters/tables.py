@@ -133,7 +133,13 @@ class Tables(DAL):
             return query
         return query & self._adapter.id_query(table)
 
-    def insert_rows(self, table: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def insert_rows(
+        self,
+        table: Any,
+        names: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Insert rows with the values of these fields, sent with one statement."""
         fields = [table[name] for name in names]
         places = ",".join([placeholder(self.dialect)] * len(fields))
@@ -144,7 +150,7 @@ class Tables(DAL):
             tuple(encode(value, field.type) for value, field in zip(row, fields, strict=True))
             for row in rows
         ]
-        self._adapter.execute_many(command, encoded)
+        self._adapter.execute_many(command, encoded, options)
 
 
 def _copy_table(table: Table, tables: Tables) -> Table:
