@@ -21,7 +21,7 @@ from shop.db.mysql import MySQLDialect
 from shop.features.tasks.repository import TaskFilter
 from shop.features.unit_of_work import UnitOfWork
 from shop.settings import Settings
-from sqlalchemy import Column, Integer, MetaData, Table, event, inspect, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, event, inspect, text
 from sqlalchemy.schema import CreateTable
 
 from tests.at_once import at_once, pooled
@@ -236,12 +236,26 @@ async def test_what_the_database_refuses_has_a_name_and_no_value(
     assert "things" not in str(caught.value)
 
 
+async def test_what_is_too_long_to_be_sent_is_refused_and_nothing_else(
+    thing_uow: ThingUnitOfWork,
+) -> None:
+    with pytest.raises(InvalidValueError, match="larger than the database can hold"):
+        async with thing_uow:
+            thing_uow.things.add(Thing(name="a", data="x" * (17 << 20)))
+    async with thing_uow.read_only():
+        assert await thing_uow.things.count() == 0
+
+
+def has_table(connection: Connection, name: str) -> bool:
+    return inspect(connection).has_table(name)
+
+
 async def test_to_ask_for_a_table_is_no_failure(thing_uow: ThingUnitOfWork) -> None:
     async with thing_uow:
         thing_uow.things.add(Thing(name="a"))
         await thing_uow.flush()
         connection = await thing_uow.session.connection()
-        assert not await connection.run_sync(lambda found: inspect(found).has_table("nowhere"))
+        assert not await connection.run_sync(has_table, "nowhere")
     async with thing_uow.read_only():
         assert await thing_uow.things.count() == 1
 

@@ -13,6 +13,7 @@ from ..db.errors import (
     InvalidCursorError,
     InvalidValueError,
     NotFoundError,
+    OutcomeUnknownError,
     UnavailableError,
 )
 
@@ -52,9 +53,11 @@ def status_of(error: DataLayerError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """Return what a client must be told beside the status."""
-    return {"Retry-After": "1"} if status == 503 else {}
+def headers_of(error: DataLayerError) -> dict[str, str]:
+    """Return what a client must be told beside the status of an error."""
+    # What may be stored already must not be sent again without a look.
+    is_over = status_of(error) == 503 and not isinstance(error, OutcomeUnknownError)
+    return {"Retry-After": "1"} if is_over else {}
 
 
 def problem_json(

@@ -50,7 +50,7 @@ async def _data_layer_problem(request: Request, error: Exception) -> JSONRespons
     assert isinstance(error, DataLayerError)
     status = status_of(error)
     if status != 500:
-        return problem(status, str(error), headers=headers_of(status))
+        return problem(status, str(error), headers=headers_of(error))
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(500, UNEXPECTED)
 

@@ -46,7 +46,7 @@ def _data_layer_problem(error: DataLayerError) -> Response:
     status = status_of(error)
     if status == 500:
         return _unexpected_problem(error)
-    return problem(status, str(error), headers=headers_of(status))
+    return problem(status, str(error), headers=headers_of(error))
 
 
 def _validation_problem(error: InvalidRequestError) -> Response:

@@ -91,6 +91,8 @@ _TOO_LARGE: Meaning = (InvalidValueError, "A value is larger than the database c
 
 # Of a server that is not, or no longer, the primary.
 _READ_ONLY = (1290, 1836)
+# After which the server hangs up.
+_TOO_LONG = 1153
 
 # The server's error numbers (its reference of error messages), and from 2000 those of the drivers.
 MEANINGS: Mapping[Any, Meaning] = {
@@ -98,7 +100,7 @@ MEANINGS: Mapping[Any, Meaning] = {
     **dict.fromkeys((1216, 1217, 1451, 1452), ORPHANED),
     **dict.fromkeys((1048, 1364, 3819, 4025), REFUSED),
     **dict.fromkeys((1264, 1265, 1292, 1366, 1406, 1411, 1690), UNFIT),
-    **dict.fromkeys((1118, 1153, 1301), _TOO_LARGE),
+    **dict.fromkeys((1118, _TOO_LONG, 1301), _TOO_LARGE),
     # A deadlock; a row that is not as it was when the transaction began.
     **dict.fromkeys((1020, 1213), _STALE),
     **dict.fromkeys((1205, 3572), _BUSY),
@@ -150,12 +152,15 @@ def code_of(error: BaseException) -> int | None:
 
 
 def replace_useless(engine: Engine) -> None:
-    """Give up connections whose server takes no writes."""
+    """Give up connections whose server takes no writes, or has hung up."""
 
     @event.listens_for(engine, "handle_error")
     def give_up(context: ExceptionContext) -> None:
-        if code_of(context.original_exception) in _READ_ONLY:
+        code = code_of(context.original_exception)
+        if code == _TOO_LONG or code in _READ_ONLY:
             context.is_disconnect = True
+            # The other connections are as good as before.
+            context.invalidate_pool_on_disconnect = code != _TOO_LONG
 
 
 def room(settings: DatabaseSettings) -> str:

@@ -35,7 +35,8 @@ async def submit_task(
 ) -> Task:
     """Store a new task; with a key, sending it again shows it."""
     task = Task(**body.model_dump())
-    task.made_for(header.idempotency_key, body.model_dump(mode="json"))
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    task.made_for(header.idempotency_key, asked, owner=body.created_by)
     return await service.submit_task(uow, task)
 
 

@@ -58,7 +58,8 @@ def add_file(
 ) -> File:
     """Store what is known about a user's file; with a key, sending it again shows it."""
     file = File(user_id=user_id, **body.model_dump())
-    file.made_for(header.idempotency_key, body.model_dump(mode="json"), owner=user_id)
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    file.made_for(header.idempotency_key, asked, owner=user_id)
     return service.add_file(uow, file)
 
 

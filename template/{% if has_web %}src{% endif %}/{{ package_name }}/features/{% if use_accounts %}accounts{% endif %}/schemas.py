@@ -17,8 +17,11 @@ Email = Annotated[
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=128), Field(repr=False)]
+# What separates folders, controls a terminal or turns the direction of a text.
+REFUSED = r"/\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# Nor is it of dots and blanks alone.
 Filename = Annotated[
-    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\\\x00-\x1f\x7f]*$")
+    str, StringConstraints(max_length=255, pattern=rf"^[. ]*[^{REFUSED}. ][^{REFUSED}]*$")
 ]
 TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 ContentType = Annotated[

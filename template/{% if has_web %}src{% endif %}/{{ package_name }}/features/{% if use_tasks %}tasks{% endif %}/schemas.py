@@ -53,6 +53,8 @@ def refuse_unstorable(value: Any, depth: int = 1) -> Any:
     return value
 
 
+# They are in every list of tasks.
+Tags = Annotated[list[Name], Field(max_length=100)]
 Json = Annotated[dict[str, Any], BeforeValidator(refuse_unstorable)]
 
 
@@ -67,7 +69,7 @@ class TaskCreate(BaseModel):
     priority: Priority = 0
     configuration: Json
     created_by: Name
-    tags: list[Name] = []
+    tags: Tags = []
     expires_at: Moment | None = None
 
 
@@ -79,7 +81,7 @@ class TaskUpdate(BaseModel):
     name: Name | None = None
     description: Text | None = None
     priority: Priority = optional()
-    tags: list[Name] = optional()
+    tags: Tags = optional()
     expires_at: Moment | None = None
 
 

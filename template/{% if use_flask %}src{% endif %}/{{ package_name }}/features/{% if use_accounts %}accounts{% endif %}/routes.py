@@ -59,7 +59,8 @@ def delete_user(user_id: UUID) -> None:
 def add_file(user_id: UUID, body: FileCreate, header: OnceHeader) -> File:
     """Store what is known about a user's file; with a key, sending it again shows it."""
     file = File(user_id=user_id, **body.model_dump())
-    file.made_for(header.idempotency_key, body.model_dump(mode="json"), owner=user_id)
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    file.made_for(header.idempotency_key, asked, owner=user_id)
     return service.add_file(new_unit_of_work(), file)
 
 

@@ -34,7 +34,8 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 def submit_task(body: TaskCreate, header: OnceHeader) -> Task:
     """Store a new task; with a key, sending it again shows it."""
     task = Task(**body.model_dump())
-    task.made_for(header.idempotency_key, body.model_dump(mode="json"))
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    task.made_for(header.idempotency_key, asked, owner=body.created_by)
     return service.submit_task(new_unit_of_work(), task)
 
 
