@@ -59,6 +59,20 @@ def test_each_command_and_all_that_it_takes_is_explained(renderer: Renderer) -> 
     assert said.splitlines() == [f"{name} True []" for name in COMMANDS.split()]
 
 
+def test_before_the_packages_are_installed_a_line_says_so(renderer: Renderer) -> None:
+    project = Project(renderer.render(ANSWERS), ANSWERS, "")
+
+    done = subprocess.run(
+        [sys.executable, "-I", "manage.py", "--help"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "Run make setup first.\n")
+
+
 def test_the_command_line_starts_quickly(renderer: Renderer) -> None:
     project = Project(renderer.render(ANSWERS), ANSWERS, "")
 
@@ -122,6 +136,10 @@ def test_a_change_of_the_models_is_migrated_shown_and_taken_back(
     assert "ADD COLUMN price INTEGER" in sql.stdout
     assert after.stdout.count("[x]") == 2
     assert back.stdout == f"takes back {revision[1]}  add items.price\nDone.\n"
+    # Whatever it is called, and without a database to compare with.
+    message = 'say """hi""" to C:\\new\\x'
+    project.run("manage", "makemigrations", "--empty", message)
+    assert f"  {message}\n" in project.run("manage", "showmigrations")
     assert twice.stdout == "takes back 0001  Create the initial tables\nDone.\n"
 
 
@@ -159,6 +177,9 @@ def test_what_cannot_be_done_is_said_in_one_line(renderer: Renderer, tmp_path: P
     # As from a variable of a script that is not set.
     assert "Name a revision" in project.try_run("manage", "rollback", "", "--yes").stderr
     assert "no migration ''" in project.try_run("manage", "sqlmigrate", "").stderr
+    assert project.try_run("manage", "migrate", "").stderr == "Name a revision to reach, or head.\n"
+    # What is applied stays.
+    assert project.run("manage", "migrate", "base") == "The schema has the migrations up to base.\n"
     assert "[x] 0001" in project.run("manage", "showmigrations")
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'later'")
@@ -237,6 +258,24 @@ def downgrade() -> None:
 """
 
 
+ASKING = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    for (name,) in op.get_bind().execute(sa.text("SELECT name FROM items")):
+        op.execute(f"DROP TABLE {name}")
+
+
+def downgrade() -> None:
+    pass
+"""
+
+
 def test_the_safe_ways_are_safe_and_run(
     renderer: Renderer, tmp_path: Path, postgres_url: str
 ) -> None:
@@ -246,6 +285,17 @@ def test_the_safe_ways_are_safe_and_run(
 
         assert "The migrations are safe" in project.run("manage", "reviewmigrations")
         project.run_each("manage migrate", "manage showmigrations")
+
+        # What asks the database can be told only by running it.
+        asking = project.folder / VERSIONS / "20260203_0000_asking.py"
+        asking.write_text(ASKING)
+        review, sql = project.try_each("manage reviewmigrations 0003", "manage sqlmigrate 0003")
+        assert (review.code, sql.code) == (1, 1)
+        assert " (not-reviewed)\n    0003: it asks the database: its SQL cannot" in review.stdout
+        assert sql.stderr.startswith("0003: it asks the database: its SQL cannot be shown without")
+        assert sql.stderr.count("\n") == 1
+        asking.write_text(f"{ASKING}    # accepted: not-reviewed\n")
+        assert "what is not is accepted" in project.run("manage", "reviewmigrations", "0003")
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mysql", pytest.param("sqlite", marks=LATER)])
@@ -370,13 +420,17 @@ def test_two_branches_of_the_history_become_one(renderer: Renderer, tmp_path: Pa
     assert "\nRevision: 2b, after 1a\n" in written
     assert '\ndown_revision = "1a"\n' in written
 
-    # What is applied cannot be moved, and what does not run is not.
+    # What is applied cannot be moved, nor what does not run then.
     applied = add(project, "20990101_0000_d.py", "4d", "2b", "d")
     refused = project.try_run("manage", "rebase", "3c")
     assert refused.stderr == "3c is applied here: run ./manage.py rollback 2b first.\n"
-    applied.write_text(applied.read_text().replace('"d"', '"a"'))
+    strange = '    op.execute("CREATE EXTENSION x")\n    op.add'
+    applied.write_text(applied.read_text().replace("    op.add", strange))
     failed = project.try_run("manage", "rebase")
-    assert failed.returncode != 0
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("4d cannot be moved, and nothing was changed: ")
+    assert failed.stderr.endswith(" (or --untested)\n")
+    assert failed.stderr.count("\n") == 1
     assert '\ndown_revision = "2b"\n' in applied.read_text()
 
 
@@ -420,6 +474,10 @@ def test_many_migrations_become_one_that_makes_the_same(renderer: Renderer, tmp_
     )
     other = project.try_run("manage", "squash", "--yes", "--force")
     assert other.stderr == "The schema would be another: nothing was changed.\n"
+    path.write_text(text.replace("    op.add", '    op.execute("CREATE EXTENSION x")\n    op.add'))
+    strange = project.try_run("manage", "squash", "--yes", "--force")
+    assert strange.stderr.startswith("They cannot become one, and nothing was changed: ")
+    assert strange.stderr.count("\n") == 1
     assert first.exists()
     path.write_text(text)
     asked, done, again, state, nothing = project.try_each(

@@ -102,6 +102,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_nothing_is_stored(
     }
     for name, (text, _) in spoilt.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "latin").write_bytes("é".encode("latin-1"))
     ends = project.try_each(
         *((f"manage loaddata {tmp_path}/{name}", on["postgres"]) for name in spoilt),
         # Which checks no keys while rows come in any order.
@@ -110,7 +111,10 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_nothing_is_stored(
         (f"manage loaddata {tmp_path}/whole", on["file"]),
         (f"manage loaddata --add {tmp_path}/whole", on["file"]),
         (f"manage loaddata {tmp_path}/whole", on["copy"]),
+        (f"manage loaddata {tmp_path}/latin", on["copy"]),
         (f"manage dumpdata nobody -o {tmp_path}/none", on["file"]),
+        (f"manage dumpdata -o {tmp_path}/none/x", on["file"]),
+        (f"manage dumpdata -o {tmp_path}", on["file"]),
         ("manage dumpdata", {"DATABASE_URL": "postgresql://user:s3cret@127.0.0.1:1/none"}),
     )
 
@@ -121,7 +125,10 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_nothing_is_stored(
         "tasks: The table has rows already.",
         "tasks: A value that must be unique is taken",
         "tasks: The schema is behind",
+        "The file is not a dump: it is not in UTF-8.",
         "There is no table nobody. There are: files, items, task_events, tasks, users.",
+        f"{tmp_path}/none/x cannot be written: No such file or directory.",
+        f"{tmp_path} is a folder: name a file.",
         "127.0.0.1:1/none: The database cannot be reached.",
     ]
     for end, line in zip(ends, expected, strict=True):
@@ -301,7 +308,11 @@ def test_the_picture_shows_tables_and_relations(renderer: Renderer, tmp_path: Pa
     need("dot")
 
     project.run("manage", "diagram", "--svg", f"{tmp_path}/a.svg")
+    nowhere = project.try_run("manage", "diagram", "--svg", f"{tmp_path}/none/a.svg")
 
+    assert (
+        nowhere.stderr == f"{tmp_path}/none/a.svg cannot be written: No such file or directory.\n"
+    )
     drawn = (tmp_path / "a.svg").read_text()
     assert "<svg" in drawn
     for text in ["users", "email String(255) UK", "user_id Uuid FK", "task_events&#45;&gt;tasks"]:

@@ -12,6 +12,7 @@ from edits import read
 from history import NOW, history, render, update
 from projects import Project, ask, project_at
 from rendering import LATER, LAYERS, Renderer, answers_of, commit, covering, git, name_of
+from test_later_answers import REMOVE
 from test_render import find_nothing, fingerprint
 
 ITEMS: dict[str, Any] = {
@@ -39,14 +40,15 @@ SOME = pytest.mark.parametrize(
     ],
     ids=name_of,
 )
-# Every type, with what may be said of it; the second refers to the first.
+# Every type, with what may be said of it; the second refers to the first. The tests write and
+# change the first that is no ref: what has to be compared in a way of its own comes first.
 GADGETS = (
-    "gadgets title:str! note:text? size:int big:bigint! ratio:float price:decimal ok:bool day:date "
+    "gadgets ok:bool title:str! note:text? size:int big:bigint! ratio:float price:decimal day:date "
     "seen:datetime? code:uuid! data:json colour:enum=red,dark-green"
 )
 ENTRIES = (
-    "audit_entries moment:datetime gadget:ref=gadgets other:ref=gadgets? only:ref=gadgets! "
-    "label:str? text:text amount:decimal! kind:enum=a,b? extra:json? size:int? ratio:float? "
+    "audit_entries extra:json? moment:datetime gadget:ref=gadgets other:ref=gadgets? "
+    "only:ref=gadgets! label:str? text:text amount:decimal! kind:enum=a,b? size:int? ratio:float? "
     "ok:bool? day:date! code:uuid? big:bigint?"
 )
 CHECKS = (
@@ -116,7 +118,7 @@ def test_it_can_refer_to_each_model_of_the_examples(
     # Those of which the tests make no row without others are optional.
     parents = "item:ref=items user:ref=users task:ref=tasks file:ref=files? event:ref=task_events?"
 
-    project.run("manage", "startfeature", "notes", "words:str", *parents.split())
+    project.run("manage", "startfeature", "notes", "state:enum=open,closed", *parents.split())
 
     project.run_each("manage migrate", "alembic check")
     plugins = ["-pno:cacheprovider"] + ["-pno:asyncio"] * (layer != "async")
@@ -126,6 +128,8 @@ def test_it_can_refer_to_each_model_of_the_examples(
 REFUSED = [
     ("items name:str", "src/shop/features/items exists already."),
     ("routes name:str", "src/shop/features/routes.py exists already."),
+    ("commands name:str", "src/shop/commands.py exists already."),
+    ("features name:str", "src/shop/features exists already."),
     ("classes name:str", "class means something else"),
     ("secrets name:str", "secrets means something else in Python"),
     ("pages name:str", "page means something else in Python, or in the code to come."),
@@ -138,6 +142,7 @@ REFUSED = [
     ("orders name:string", "there is no type string, only str, text, int"),
     ("orders kind:enum", "write enum=red,green."),
     ("orders kind:enum=red", "give it two values or more"),
+    ("orders kind:enum=red,Red,green", "two of its values have the same name."),
     ("orders kind:enum=1,2", "'1' cannot be a member"),
     ("orders name:str=5", "str takes no =."),
     ("orders done:bool!", "bool cannot be unique"),
@@ -146,6 +151,10 @@ REFUSED = [
     ("orders date:date", "date means something else in Python"),
     ("orders json:json", "json is a name that models, schemas or rows use"),
     ("orders count:int", "count is a name that models, schemas or rows use"),
+    ("orders optional:str", "optional is a name that models, schemas or rows use"),
+    ("orders self:str", "self is a name that models, schemas or rows use"),
+    ("orders uow:str", "uow is a name that models, schemas or rows use"),
+    ("orders mapped_column:str", "mapped_column is a name that models, schemas or rows use"),
     ("orders name:str name:text", "name is named twice"),
     ("orders name:str user:ref=users", "there is no feature or table users to refer to"),
     ("orders item:ref=items", "a field that is no ref"),
@@ -156,6 +165,13 @@ REFUSED = [
 def test_what_cannot_be_is_refused_in_one_line(renderer: Renderer, tmp_path: Path) -> None:
     project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", ITEMS)
     git(project.folder, "init", "--quiet")
+    # What Python left of a feature that is gone, which git does not show.
+    left = project.folder / "src/shop/features/orders/__pycache__"
+    left.mkdir(parents=True)
+    (left / "models.cpython-311.pyc").touch()
+    # What fails once the migration is written.
+    settings = project.folder / "pyproject.toml"
+    settings.write_text(settings.read_text().replace(".db.format_migration", ".db.nothing"))
     before = read(project.folder)
 
     ends = project.try_each(*(f"manage startfeature {line}" for line, _ in REFUSED))
@@ -165,18 +181,36 @@ def test_what_cannot_be_is_refused_in_one_line(renderer: Renderer, tmp_path: Pat
         assert wanted in end.stderr, (line, end.stderr)
         assert end.stderr.count("\n") == 1, (line, end.stderr)
     # A dry run shows all of it, and a migration that fails leaves none of it.
-    broken = project.folder / "migrations/versions/20260202_0000_broken.py"
     shown = project.run("manage", "startfeature", "orders", "name:str", "--dry-run")
     for name in ("models.py", "seed.py", "routes.py", "unit_of_work.py"):
         assert re.search(rf"^\+\+\+ src/shop/features/.*{name}$", shown, re.MULTILINE), name
     assert "+    name: Mapped[str] = mapped_column(String(255))\n" in shown
     assert read(project.folder) == before
-    broken.write_text('revision = "0002"\ndown_revision = "0000"\n')
     failed = project.try_run("manage", "startfeature", "orders", "name:str")
-    broken.unlink()
-    assert failed.returncode != 0
+    assert failed.returncode == 1
+    assert failed.stderr == "Could not find module shop.db.nothing\n"
     assert read(project.folder) == before
     assert not (project.folder / "src/shop/features/orders").exists()
+
+
+def test_what_else_has_changed_is_reviewed_and_a_long_list_can_lose_a_feature(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    answers = ITEMS | {"examples": ["items", "accounts", "tasks"]}
+    project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", answers)
+    models = project.folder / "src/shop/features/items/models.py"
+    models.write_text(re.sub(r", Text\b|    description: .*\n", "", models.read_text()))
+
+    unsafe = project.run("manage", "startfeature", "very_long_words_for_few_things", "name:str")
+    safe = project.run("manage", "startfeature", "very_long_words_for_few_others", "name:str")
+    project.run_code(REMOVE, "tasks")
+
+    assert "loses data (ban-drop-column)\n" in unsafe
+    assert unsafe.endswith("\nChange it before it runs.\n")
+    assert safe.endswith("\nRead it, then run: ./manage.py migrate\n")
+    assert "tasks" not in (project.folder / "src/shop/features/seed.py").read_text()
+    for command in CHECKS[:2]:
+        project.run(*command.split())
 
 
 @LATER

@@ -33,6 +33,8 @@ def migrate(
     settings = load_settings()
     from .db import migrations
 
+    if not revision:
+        fail("Name a revision to reach, or head.")
     with one_line_errors():
         migrations.upgrade(settings, revision)
     typer.echo(f"The schema has the migrations up to {revision}.")
@@ -85,9 +87,7 @@ def check(
 
 @app.command()
 def transfer(
-    source: Annotated[
-        str, typer.Option("--from", help="The URL of the database to copy, past its pooler.")
-    ],
+    source: Annotated[str, typer.Option("--from", help="The URL to copy, past any pooler.")],
     target: Annotated[str, typer.Option("--to", help="The URL of a database without rows.")],
 ) -> None:
     """Copy all rows to another database, whose schema is made if there is none."""
