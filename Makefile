@@ -57,7 +57,7 @@ services:              ## install what some tests need beside Python: servers, a
 
 .venv/.done: pyproject.toml constraints.txt $(filter .uv/bin/uv,$(UV))
 	$(UV) venv --quiet --allow-existing
-	$(UV) pip install --quiet --constraints constraints.txt --group dev --group rendered
+	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --group dev --group rendered
 	@touch $@
 
 .uv/bin/uv:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import json
 import os
 import re
@@ -102,6 +103,75 @@ def test_the_pipelines_run_what_the_makefile_has(renderer: Renderer) -> None:
         assert re.search(r'\["3.13", ?"3.14"\]', path.read_text()), path
 
 
+def test_what_ends_well_is_not_started_again(renderer: Renderer) -> None:
+    for web, database in itertools.product(("fastapi", "none"), ("sqlite", "postgresql")):
+        project = renderer.render({"web": web, "database": database} | ALL)
+        text = (project / "compose.yaml").read_text()
+        app, *server = yaml.safe_load(text)["services"].values()
+        assert app["restart"] == ("unless-stopped" if web == "fastapi" else "on-failure")
+        assert [one["restart"] for one in server] == ["unless-stopped"] * len(server)
+        # The server takes it literally, the URL does not: only what means itself in both.
+        if server:
+            assert "# The password stands in a URL, too: only letters, digits and -._~." in text
+
+
+def test_gitlab_tests_a_branch_with_a_merge_request_once(renderer: Renderer) -> None:
+    project = renderer.render(ALL)
+    pipeline = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
+    branch = {"CI_COMMIT_BRANCH": "work"}
+    requested = branch | {"CI_OPEN_MERGE_REQUESTS": "ours/shop!1"}
+    for source, variables, jobs in [
+        ("push", branch, ["test"]),
+        ("push", requested, []),
+        ("push", {"CI_COMMIT_TAG": "1.0.0"}, ["test"]),
+        ("merge_request_event", {}, ["test"]),
+        ("web", requested, ["test"]),
+        ("schedule", branch, ["template-update"]),
+        ("schedule", requested, ["template-update"]),
+    ]:
+        known = variables | {"CI_PIPELINE_SOURCE": source}
+        passed = [job for job in ("test", "template-update") if passes(pipeline[job], known)]
+        assert (passed if passes(pipeline["workflow"], known) else []) == jobs, known
+
+
+def passes(part: dict[str, Any], variables: dict[str, str]) -> bool:
+    """Tell whether the first of GitLab's rules that holds lets it run."""
+    for rule in part["rules"]:
+        terms = rule.get("if", "$CI_PIPELINE_SOURCE").split(" && ")
+        if all(holds(term, variables) for term in terms):
+            return bool(rule.get("when") != "never")
+    return False
+
+
+def holds(term: str, variables: dict[str, str]) -> bool:
+    name, operator, value = re.fullmatch(r'\$(\w+)(?: (==|!=) "(\w+)")?', term).groups()  # type: ignore[union-attr]
+    if operator is None:
+        return bool(variables.get(name))
+    return (variables.get(name) == value) is (operator == "==")
+
+
+def test_github_fetches_the_names_of_packages_before_it_installs_one(renderer: Renderer) -> None:
+    project = renderer.render({"database": "mysql"} | ALL)
+    runs = [step.get("run", "") for step in steps_of(project / ".github/workflows/ci.yml")]
+
+    (install,) = [run for run in runs if "apt-get" in run]
+    assert re.search(r"^sudo apt-get update && sudo apt-get install ", install)
+
+
+def test_an_update_of_the_workflows_can_be_pushed_and_tested(renderer: Renderer) -> None:
+    """GitHub's own token may not push them, and what it opens starts no workflow."""
+    project = renderer.render(ALL)
+    workflow = project / ".github/workflows/template-update.yml"
+    token = "${{ secrets.TEMPLATE_UPDATE_TOKEN || github.token }}"
+
+    checkout = steps_of(workflow)[0]
+    assert checkout["with"]["token"] == token
+    assert checkout["with"]["persist-credentials"]
+    (job,) = yaml.safe_load(workflow.read_text())["jobs"].values()
+    assert job["env"]["GH_TOKEN"] == token
+    assert "TEMPLATE_UPDATE_TOKEN" in workflow.read_text().split("name:")[0]
+
+
 @LATER
 def test_the_project_passes_its_hooks_and_they_stop_what_is_wrong(
     renderer: Renderer, tmp_path: Path
@@ -134,8 +204,9 @@ def test_the_project_passes_its_hooks_and_they_stop_what_is_wrong(
 
 
 @LATER
+@pytest.mark.parametrize("host", ["github", "gitlab"])
 def test_a_new_version_of_the_template_becomes_a_pull_request(
-    renderer: Renderer, tmp_path: Path
+    renderer: Renderer, tmp_path: Path, host: str
 ) -> None:
     template = tmp_path / "template"
     git(tmp_path, "clone", "--quiet", str(renderer.template), str(template))
@@ -143,29 +214,57 @@ def test_a_new_version_of_the_template_becomes_a_pull_request(
     answers = {"package_name": "shop"} | ALL
     copier.run_copy(str(template), project, data=answers, defaults=True, quiet=True)
     git(tmp_path, "init", "--quiet", "--bare", str(origin))
+    git(origin, "config", "receive.advertisePushOptions", "true")
     git(project, "init", "--quiet", "--initial-branch=main")
     git(project, "remote", "add", "origin", str(origin))
     commit(project, "start")
-    script = steps_of(project / ".github/workflows/template-update.yml")[-1]["run"]
+    asked = tmp_path / "asked"
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "gh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
-    (programs / "gh").chmod(0o755)
-    environment = os.environ | {"PATH": f"{programs}:{ROOT}/.venv/bin:{os.environ['PATH']}"}
+    for program, text in [
+        (programs / "gh", f'echo "$@" >> {asked}'),
+        (programs / "python", "exit 0"),
+        (origin / "hooks/pre-receive", f'env | grep "^GIT_PUSH_OPTION_[0-9]" >> {asked} || true'),
+    ]:
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{programs}:{ROOT}/.venv/bin:{os.environ['PATH']}",
+        "CI_SERVER_HOST": "gitlab.test",
+        "CI_PROJECT_PATH": "ours/shop",
+        "UPDATE_TOKEN": "token",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://update:token@gitlab.test/ours/shop.git",
+    }
+    if host == "github":
+        script = steps_of(project / ".github/workflows/template-update.yml")[-1]["run"]
+    else:
+        pipeline = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
+        script = "\n".join(pipeline["template-update"]["script"])
 
-    # As GitHub runs it.
+    # As GitHub runs it, and GitLab.
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     expect(*bash, cwd=project, env=environment)
-    assert not (tmp_path / "asked").exists()
+    assert not asked.exists()
     changed = template / "template/src/{{ package_name }}/db/types.py"
-    changed.write_text(changed.read_text() + "\n\nNEW_IN_THIS_VERSION = True\n")
+    text = changed.read_text()
+    changed.write_text(text + "\n\nNEW_IN_THIS_VERSION = True\n")
     commit(template, "improve")
     git(template, "tag", "99.1.0")
     expect(*bash, cwd=project, env=environment)
 
-    assert "Conflicts to resolve: none" in (tmp_path / "asked").read_text()
+    assert "Conflicts to resolve: none" in asked.read_text()
     shown = git(origin, "show", "template-update:src/shop/db/types.py")
     assert "NEW_IN_THIS_VERSION" in shown
+
+    # The next time where the branch is still there, and where both have changed a line.
+    git(project, "switch", "--quiet", "main")
+    ours = project / "src/shop/db/types.py"
+    ours.write_text(ours.read_text() + "\n\nOUR_OWN = True\n")
+    commit(project, "ours")
+    expect(*bash, cwd=project, env=environment)
+    assert "Conflicts to resolve: src/shop/db/types.py" in asked.read_text()
 
 
 @LATER

@@ -11,6 +11,7 @@ from history import releases
 from rendering import LATER, ROOT, Renderer
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+UPDATING = (ROOT / "docs" / "updating.md").read_text()
 HEADING = re.compile(r"^## (\d+\.\d+\.\d+) \((unreleased|\d{4}-\d\d-\d\d)\)$", re.MULTILINE)
 
 
@@ -32,6 +33,32 @@ def test_each_version_but_the_newest_is_a_tag_and_each_tag_a_version() -> None:
     versions = [version for version, _ in HEADING.findall(CHANGELOG)]
 
     assert set(versions[1:]) <= set(releases()) <= set(versions)
+
+
+def test_the_guide_to_updates_says_whose_each_file_is(renderer: Renderer) -> None:
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text())
+    extras = ["docker", "github", "gitlab", "devcontainer", "metrics", "admin", "replicas"]
+    project = renderer.render({"extras": extras})
+    whose, answers = (
+        [
+            [cell.strip() for cell in row.split("|")[1:-1]]
+            for row in re.findall(r"^\|.*$", part, re.M)
+        ]
+        for part in UPDATING.split("## Changing an answer")
+    )
+
+    files = {name: row[0] for row in whose[2:] for name in re.findall(r"`([^`]+)`", row[1])}
+    assert {path.name for path in project.iterdir()} <= {name.split("/")[0] for name in files}
+    for name, who in files.items():
+        is_there = any(project.glob(name)) or any(project.rglob(name))
+        assert is_there is ("not rendered" not in who), name
+    changed = {name for row in answers[2:] for name in re.findall(r"`(\w+)`", row[0])}
+    asked = {
+        name
+        for name, question in questions.items()
+        if not name.startswith("_") and question.get("when") is not False
+    }
+    assert changed == asked
 
 
 @LATER

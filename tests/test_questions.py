@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,7 @@ def test_the_package_is_named_after_the_project(
 REFUSED: list[tuple[str, str]] = [
     *[("package_name", name) for name in ("", "Shop", "9shop", "shop_", "a-b", "shop\n", "../up")],
     *[("package_name", name) for name in ("class", "match", "json", "alembic", "tests", "con")],
+    *[("package_name", name) for name in ("test", "python3", "pluggy", "dns", "stubgen")],
     ("package_name", "x" * 31),
     *[("project_name", name) for name in ("", " shop", "a/b", "{{ 7*7 }}", "x" * 51, 'a"b')],
     *[("description", text) for text in ("", "two\nlines", "{% raw %}", "$(id)", "a\u202eb")],
@@ -78,6 +82,36 @@ def test_an_answer_that_would_break_something_is_refused(
         renderer.copy({question: answer}, tmp_path / "project")
 
     assert not (tmp_path / "project").exists()
+
+
+def test_no_package_can_have_a_name_that_cannot_work() -> None:
+    # The pins of all answers: an update may bring any of them.
+    pins = (ROOT / "template" / "constraints.txt.jinja").read_text()
+    pinned = {normal(name) for name in re.findall(r'(?m)^ +"([\w.-]+)==', pins)}
+    found = [one for one in metadata.distributions() if normal(one.name) in pinned]
+    assert len(found) > len(pinned) * 0.9
+    modules = {
+        module
+        for module, names in metadata.packages_distributions().items()
+        if pinned & {normal(name) for name in names}
+    }
+    programs = {
+        path.name.replace("-", "_")
+        for one in found
+        for path in one.files or []
+        if path.parts[0] == ".." and path.parent.name == "bin"
+    }
+    assert {"ruff", "dmypy", "mako_render"} <= programs
+
+    # CPython has a package `test`; the others are beside the programs in .venv/bin.
+    needed = pinned | modules | programs | {"test", "python", "python3", "activate"}
+    needed |= {*sys.stdlib_module_names, *keyword.kwlist, *keyword.softkwlist}
+    possible = {name for name in needed if re.fullmatch(r"[a-z][a-z0-9_]{0,28}[a-z0-9]", name)}
+    assert possible - {*QUESTIONS["reserved_names"]["default"].split()} == set()
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "_", distribution).lower()
 
 
 # Answers that exclude one another: what was answered before, the choice, and the reason.
@@ -173,3 +207,12 @@ def test_the_answers_file_holds_the_answers_and_nothing_computed(
 
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
     assert {name for name in answers if not name.startswith("_")} == set(ASKED)
+
+
+def test_what_to_do_next_can_be_typed(
+    renderer: Renderer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my shop"
+    copier.run_copy(str(renderer.template), folder, defaults=True, pretend=True)
+
+    assert f'\n  cd "{folder}"\n' in capsys.readouterr().err

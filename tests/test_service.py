@@ -380,6 +380,21 @@ def test_the_makefile_does_all_of_its_own_set_up(
     assert left.returncode == 1, "make run left processes behind"
 
 
+def test_another_environment_that_is_active_stays_as_it_is(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    """UV takes that of VIRTUAL_ENV, unless it is told otherwise."""
+    for folder in (ROOT, renderer.render({})):
+        environment = os.environ | {"VIRTUAL_ENV": str(tmp_path)}
+        command = ["make", "--dry-run", "--always-make", "UV=uv", ".venv/.done"]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+        installs = [line for line in done.stdout.splitlines() if " pip install " in line]
+        assert len(installs) == 1
+        assert " --python .venv/bin/python " in installs[0]
+
+
 def upgrade_twice_at_once(project: Project) -> None:
     processes = [
         subprocess.Popen(

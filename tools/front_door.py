@@ -17,7 +17,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = ROOT / "cookiecutter.json"
 # A folder with a name of cookiecutter's own making: no answer can lead it elsewhere.
-FOLDER = "{{ cookiecutter.package_name | slugify }}"
+# Without a name the hook gives the reason.
+FOLDER = "{{ cookiecutter.package_name | slugify or 'unnamed' }}"
 
 
 def main() -> int:
