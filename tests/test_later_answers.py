@@ -273,7 +273,8 @@ def test_an_admin_page_that_is_chosen_later_is_closed_until_the_settings_know_it
     project = start(template, tmp_path / "shop", SYNC)
     update(project, NOW, extras=["admin"])
     made = Project(project, SYNC, "sqlite:///./own.db")
-    variables = {"ADMIN_PASSWORD_HASH": "$argon2id$", "ADMIN_SESSION_SECRET": "x" * 32}
+    hashed = f"$argon2id$v=19$m=65536,t=3,p=4${'a' * 22}${'b' * 43}"
+    variables = {"ADMIN_PASSWORD_HASH": hashed, "ADMIN_SESSION_SECRET": "x" * 32}
 
     before = made.run_code(PATHS, **variables)
     settings = project / "src/shop/settings.py"
