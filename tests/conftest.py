@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,16 @@ def load_server(name: str) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders_of_projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the projects' own runs of pytest, which clear away the folders of others, apart."""
+    # Ours are made where they always are.
+    tmp_path_factory.getbasetemp()
+    with tempfile.TemporaryDirectory(prefix="plinth-", ignore_cleanup_errors=True) as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+        yield
 
 
 @pytest.fixture(scope="session")

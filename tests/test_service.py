@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -57,6 +58,21 @@ REST = [EXTRAS, *covering(2, [*INSTALLED, FURTHEST, EXTRAS])]
 SOME = pytest.mark.parametrize(
     "answers", [FURTHEST, *(pytest.param(one, marks=LATER) for one in REST)], ids=name_of
 )
+# Old folders cannot be removed, as when another run of pytest writes into them.
+BUSY = """
+import errno, os
+
+remove = os.rmdir
+
+
+def rmdir(path, **options):
+    if "garbage-" in str(path):
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
+    remove(path, **options)
+
+
+os.rmdir = rmdir
+"""
 BASE: dict[str, Any] = {
     "package_name": "shop",
     "database": "postgresql",
@@ -114,6 +130,21 @@ def test_its_own_tests_pass(
 
     assert "skipped" not in output
     assert "failed" not in output
+
+
+def test_another_run_that_clears_away_the_same_folders_is_no_failure(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    project = project_at(renderer, tmp_path, "", FURTHEST)
+    for number in range(5):
+        (tmp_path / f"pytest-of-{getpass.getuser()}" / f"pytest-{number}").mkdir(parents=True)
+    (project.folder / "busy.py").write_text(BUSY)
+    arguments = ["-pbusy", "-pno:cacheprovider", "-pno:asyncio", "-q", "tests/test_commands.py"]
+
+    output = project.run("pytest", *arguments, PYTEST_DEBUG_TEMPROOT=str(tmp_path))
+
+    assert "passed" in output
+    assert list(tmp_path.glob("pytest-of-*/garbage-*"))
 
 
 @SOME
