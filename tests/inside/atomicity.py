@@ -10,6 +10,7 @@ from shop.db.errors import (
 )
 from shop.settings import Settings
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from tests.at_once import pooled
 from tests.things import Thing
@@ -137,6 +138,48 @@ async def test_a_connection_that_is_dead_at_the_commit_is_reported(settings: Set
             await lose_the_connection(uow, database)
 
     assert mails == []
+    await check_that_nothing_is_stored(database)
+    await database.dispose()
+
+
+@pytest.mark.parametrize("fails_too", [True, False])
+async def test_a_savepoint_undoes_no_statement_that_failed_before_it(
+    settings: Settings, fails_too: bool
+) -> None:
+    database = pooled(settings)
+
+    # PostgreSQL does not even make the savepoint.
+    with pytest.raises((RuntimeError, DBAPIError), match=r"in a savepoint|aborted"):
+        async with ThingUnitOfWork(database) as uow:
+            uow.things.add(Thing(name="a"))
+            await uow.flush()
+            with pytest.raises(DBAPIError):
+                await uow.execute(text("SELECT nothing FROM nowhere"))
+            async with uow.session.begin_nested() as savepoint:
+                if fails_too:
+                    with pytest.raises(DBAPIError):
+                        await uow.execute(text("SELECT nothing FROM nowhere"))
+                await savepoint.rollback()
+
+    await check_that_nothing_is_stored(database)
+    await database.dispose()
+
+
+async def test_a_statement_that_failed_in_a_savepoint_is_not_stored_with_it(
+    settings: Settings,
+) -> None:
+    database = pooled(settings)
+
+    with pytest.raises((RuntimeError, DBAPIError), match=r"in a savepoint|aborted"):
+        async with ThingUnitOfWork(database) as uow:
+            async with uow.session.begin_nested():
+                uow.things.add(Thing(name="a"))
+                await uow.flush()
+                with pytest.raises(DBAPIError):
+                    await uow.execute(text("SELECT nothing FROM nowhere"))
+            async with uow.session.begin_nested() as savepoint:
+                await savepoint.rollback()
+
     await check_that_nothing_is_stored(database)
     await database.dispose()
 

@@ -14,7 +14,7 @@ from .reading import READ_ONLY, refuse_writes
 from .settings import DatabaseSettings
 from .translation import translate_connect
 
-# Under this name a connection's info has the last transaction of which a statement failed.
+# Under this name a connection's info has the transaction or savepoint of which a statement failed.
 _FAILED = "failed"
 _HALF = (
     "a statement of this unit of work failed, and the error was caught: let it leave the block,"
@@ -82,12 +82,20 @@ def _refuse_half(engine: Engine) -> None:
         # MySQL's dialect asks so whether there is a table.
         was_expected = statement and statement.execution_options.get("skip_user_error_events")
         is_of_server = isinstance(context.original_exception, engine.dialect.loaded_dbapi.Error)
-        if is_of_server and not was_expected:
-            connection.info[_FAILED] = connection.get_transaction()
+        failed = connection.info.get(_FAILED)
+        if is_of_server and not was_expected and not (failed and failed.is_active):
+            innermost = connection.get_nested_transaction() or connection.get_transaction()
+            connection.info[_FAILED] = innermost
 
     @event.listens_for(engine, "rollback_savepoint")
     def forget(connection: Connection, name: str, context: None) -> None:
-        connection.info.pop(_FAILED, None)
+        if connection.info.get(_FAILED) is connection.get_nested_transaction():
+            del connection.info[_FAILED]
+
+    @event.listens_for(engine, "release_savepoint")
+    def keep(connection: Connection, name: str, context: None) -> None:
+        if connection.info.get(_FAILED) is connection.get_nested_transaction():
+            connection.info[_FAILED] = connection.get_transaction()
 
     @event.listens_for(engine, "commit")
     def refuse(connection: Connection) -> None:
