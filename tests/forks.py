@@ -177,7 +177,7 @@ def become(
     if kind == "-m":
         runpy.run_module(name, run_name="__main__", alter_sys=True)
     else:
-        exec(compile(name, "<string>", "exec"), {"__name__": "__main__"})
+        exec(compile(name, "<string>", "exec", dont_inherit=True), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

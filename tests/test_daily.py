@@ -143,6 +143,23 @@ def test_a_change_of_the_models_is_migrated_shown_and_taken_back(
     assert twice.stdout == "takes back 0001  Create the initial tables\nDone.\n"
 
 
+def test_what_a_database_calls_true_is_in_no_migration(renderer: Renderer, tmp_path: Path) -> None:
+    project = new(renderer, tmp_path)
+    project.run("manage", "migrate")
+    columns = (
+        "    new: Mapped[bool] = mapped_column(server_default=true())\n"
+        "    old: Mapped[bool] = mapped_column(server_default=false())"
+    )
+    edit(project.folder / MODELS, "(Text)", f"(Text)\n{columns}")
+    edit(project.folder / MODELS, "String, Text", "String, Text, false, true")
+
+    project.run("manage", "makemigrations")
+
+    text = newest(project).read_text()
+    assert "server_default=sa.true()" in text
+    assert "server_default=sa.false()" in text
+
+
 def test_what_cannot_be_done_is_said_in_one_line(renderer: Renderer, tmp_path: Path) -> None:
     project = new(renderer, tmp_path)
     production = {"ENVIRONMENT": "production"}

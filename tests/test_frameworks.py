@@ -224,12 +224,15 @@ def test_both_document_the_same(renderer: Renderer, tmp_path: Path) -> None:
 # A query with fields that may be named more than once, and a route that answers with them.
 LISTS = {
     "fastapi": """
-from typing import Annotated
-from fastapi import Query
+from fastapi import Header, Query
 
 @app.get("/tags")
 def show(query: Annotated[Tags, Query()]) -> Tags:
     return query
+
+@app.get("/key")
+def tell(header: Annotated[Key, Header()]) -> str | None:
+    return header.api_key
 """,
     "flask": """
 from shop.api.endpoint import endpoint
@@ -238,17 +241,28 @@ from shop.api.endpoint import endpoint
 @endpoint(Tags)
 def show(query: Tags) -> Tags:
     return query
+
+@app.get("/key")
+@endpoint(str | None)
+def tell(header: Key) -> str | None:
+    return header.api_key
 """,
 }
 TAGS = """
 import json
-from pydantic import BaseModel
+from typing import Annotated
+from pydantic import BaseModel, Field
 from shop.web.app import create_app
 
 class Tags(BaseModel):
     all: list[str]
     some: list[int] | None = None
+    few: Annotated[list[str], Field(max_length=2)] | None = None
+    ids: set[int] = set()
     one: str = ""
+
+class Key(BaseModel):
+    api_key: str | None = Field(default=None, alias="X-API-Key")
 
 app = create_app()
 """
@@ -266,12 +280,54 @@ def test_a_query_may_name_a_field_more_than_once(renderer: Renderer, tmp_path: P
                 "all=a&all=b&some=1&some=2&one=c&one=d",
                 "some=1",
                 "all=a&some=x",
+                "all=a&few=b&ids=1",
+                "all=a&few=b&few=c&few=d&ids=1&ids=1",
             )
         )
         found[web] = project.run_code(TAGS + LISTS[web] + client + ask).splitlines()
 
-    assert json.loads(found["flask"][1]) == {"all": ["a", "b"], "some": [1, 2], "one": "d"}
+    told = {"all": ["a", "b"], "some": [1, 2], "few": None, "ids": [], "one": "d"}
+    assert json.loads(found["flask"][1]) == told
+    assert json.loads(found["flask"][4])["few"] == ["b"]
     assert found["flask"] == found["fastapi"]
+
+
+def test_the_name_of_a_header_has_no_capitals(renderer: Renderer, tmp_path: Path) -> None:
+    for web, client in CLIENTS.items():
+        chosen = ANSWERS | {"web": web}
+        project = Project(renderer.render(chosen), chosen, f"sqlite:///{tmp_path}/a.db")
+        ask = "".join(
+            f"print(json.dumps(client.get('/key', headers={headers}).json()))\n"
+            for headers in ({"X-API-Key": "a"}, {"x-api-KEY": "b"}, {})
+        )
+
+        said = project.run_code(TAGS + LISTS[web] + client + ask).splitlines()
+
+        assert said == ['"a"', '"b"', "null"]
+
+
+# The same model as what stands behind the question mark, and as a body.
+SEARCH = """
+from shop.api.endpoint import endpoint
+
+@app.post("/search")
+@endpoint(Tags)
+def search(body: Tags) -> Tags:
+    return body
+
+document = client.get("/openapi.json").json()
+schemas = set(document["components"]["schemas"])
+print(set(re.findall('#/components/schemas/([A-Za-z0-9_]+)', json.dumps(document))) - schemas)
+"""
+
+
+def test_a_query_may_be_a_body_too(renderer: Renderer, tmp_path: Path) -> None:
+    chosen = ANSWERS | {"web": "flask"}
+    project = Project(renderer.render(chosen), chosen, f"sqlite:///{tmp_path}/a.db")
+
+    said = project.run_code("import re\n" + TAGS + LISTS["flask"] + CLIENTS["flask"] + SEARCH)
+
+    assert said == "set()\n"
 
 
 def comparable(answer: list[Any]) -> list[Any]:

@@ -113,16 +113,21 @@ def test_the_new_feature_answers_requests(renderer: Renderer, tmp_path: Path) ->
 def test_it_can_refer_to_each_model_of_the_examples(
     renderer: Renderer, tmp_path: Path, layer: str
 ) -> None:
-    answers = ITEMS | {"examples": ["items", "accounts", "tasks"]} | answers_of(layer)
+    extras = [] if layer == "pydal" else ["admin"]
+    examples = {"examples": ["items", "accounts", "tasks"], "extras": extras}
+    answers = ITEMS | examples | answers_of(layer)
     project = project_at(renderer, tmp_path, f"sqlite:///{tmp_path}/a.db", answers)
     # Those of which the tests make no row without others are optional.
     parents = "item:ref=items user:ref=users task:ref=tasks file:ref=files? event:ref=task_events?"
 
-    project.run("manage", "startfeature", "notes", "state:enum=open,closed", *parents.split())
+    # Words that stand for fields and values in what it is made of.
+    own = ["state:enum=value,field", "weight:float?"]
+    project.run("manage", "startfeature", "notes", *own, *parents.split())
 
     project.run_each("manage migrate", "alembic check")
     plugins = ["-pno:cacheprovider"] + ["-pno:asyncio"] * (layer != "async")
-    project.run("pytest", "-q", *plugins, "tests/features/notes")
+    pages = [f"tests/web/test_{name}.py" for name in extras]
+    project.run("pytest", "-q", *plugins, "tests/features/notes", *pages)
 
 
 REFUSED = [
@@ -134,6 +139,7 @@ REFUSED = [
     ("secrets name:str", "secrets means something else in Python"),
     ("pages name:str", "page means something else in Python, or in the code to come."),
     ("sheep name:str", "name it in the plural"),
+    ("testers name:str", "Tester: pytest takes such a class for tests."),
     ("Orders name:str", "use at most 30 lower-case letters"),
     ("my-orders name:str", "use at most 30 lower-case letters"),
     ("orders --singular=item name:str", "There is a Item with the table items already."),

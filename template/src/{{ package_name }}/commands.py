@@ -48,7 +48,7 @@ def seed(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Even in production.")] = False,
 ) -> None:
-    """Store development data, all of it or none; run again, it puts the same rows back."""
+    """Store development data, all of it or none; run again, it stores none twice."""
     settings = load_settings()
     from .db import seeding
     from .db.engine import Database

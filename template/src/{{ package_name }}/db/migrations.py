@@ -20,6 +20,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Enum, MetaData, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import False_, True_
 
 from .backends import LANGUAGES
 from .engine import run_on_connection
@@ -162,6 +163,10 @@ def _drop_tables_whole(context: Any, revision: Any, scripts: list[MigrationScrip
 
 
 def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
+    default = getattr(item, "arg", None)
+    if kind == "server_default" and isinstance(default, True_ | False_):
+        # Alembic would write what this database calls it.
+        return f"sa.{default}()"
     if kind != "type":
         return False
     if isinstance(item, Enum) and not item.native_enum:

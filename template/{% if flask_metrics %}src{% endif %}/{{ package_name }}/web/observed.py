@@ -15,7 +15,7 @@ from ..db.observed import engines_of
 from . import problems, tracing
 from .logs import log_request
 from .metrics import MEDIA_TYPE, PATH, count_request, exposition
-from .request_id import FIELD, HEADER, begin_request
+from .request_id import FIELD, HEADER, begin_request, current
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -72,6 +72,8 @@ class Observer:
             # WSGI has bytes as if they were letters.
             named = path.encode("latin-1").decode(errors="replace")
             log_request(method, named, answered, seconds, request_id)
+            # What this thread says next is not about this request.
+            current.set(None)
 
 
 def _name_problem(response: Response) -> Response:

@@ -66,6 +66,8 @@ def repeated_if(
             except DataLayerError as error:
                 failures = [error]
 
+            # The log names what is done again.
+            @wraps(function)
             async def attempt() -> Result:
                 if failures:
                     raise failures.pop()

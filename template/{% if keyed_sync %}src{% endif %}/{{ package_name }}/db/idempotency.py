@@ -30,7 +30,9 @@ class HasIdempotencyKey(HasId):
     """The request that a row was made for, as digests: keys are of any length, requests private."""
 
     idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True, sort_order=3)
-    request_digest: Mapped[str | None] = mapped_column(String(64), sort_order=4)
+    request_digest: Mapped[str | None] = mapped_column(
+        String(64), sort_order=4, info={"secret": True}
+    )
 
     def made_for(self, key: str | None, request: Any, *, owner: object = None) -> Self:
         """Note the key of the request, if it has one, and what it asks for, as plain JSON.

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 # blanks alone are no key: all clients that send them would share it.
 Key = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=255, pattern=r'^[ "]*[!#-~][ -~]*$'),
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=255, pattern=r'^[ "]*[!#-~][ -~]*$'
+    ),
     AfterValidator(lambda text: text[1:-1] if text[0] == text[-1:] == '"' else text),
 ]
 

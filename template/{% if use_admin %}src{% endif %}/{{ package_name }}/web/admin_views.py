@@ -10,11 +10,11 @@ from uuid import UUID
 from sqladmin import ModelView
 from sqladmin.forms import ModelConverter
 from sqladmin.helpers import object_identifier_values
-from sqlalchemy import Column, Enum, LargeBinary, Uuid, inspect
+from sqlalchemy import Column, Enum, Float, LargeBinary, Uuid, inspect
 from sqlalchemy.orm import ColumnProperty
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import FloatField, SelectField, StringField, TextAreaField
 
 from ..db.base import Base, HasTimestamps
 from ..db.translation import translate
@@ -65,6 +65,8 @@ class Converter(ModelConverter):
         kind = prop.columns[0].type if isinstance(prop, ColumnProperty) else None
         if isinstance(kind, JSONString):
             return lambda model, prop, kwargs: JSONText(**kwargs)
+        if isinstance(kind, Float):
+            return lambda model, prop, kwargs: FloatField(**kwargs)
         if isinstance(kind, Uuid):
             return lambda model, prop, kwargs: UUIDText(**kwargs)
         if isinstance(kind, Enum):

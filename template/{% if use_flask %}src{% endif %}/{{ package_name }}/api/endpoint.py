@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from flask import Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
-from .requests import QUERY, read_arguments
+from .requests import HEADER, QUERY, read_arguments
 
 MEDIA_TYPE = "application/json"
 
@@ -32,14 +32,15 @@ class Endpoint:
         self.types: dict[str, TypeAdapter[Any]] = {
             name: TypeAdapter(hint) for name, hint in hints.items()
         }
-        self.lists = _lists_of(hints[QUERY]) if QUERY in hints else set()
+        self.lists = _lists_in(self.types[QUERY]) if QUERY in hints else set()
+        self.headers = set(_fields_of(self.types[HEADER])) if HEADER in hints else set()
         self.returns: TypeAdapter[Any] | None = None if returns is None else TypeAdapter(returns)
         self.status = status
         self.others = others
 
     def __call__(self, **path: str) -> Response:
         """Answer the request that is being served."""
-        result = self.view(**read_arguments(self.types, self.lists, path))
+        result = self.view(**read_arguments(self.types, self.lists, self.headers, path))
         # A row of a database may be a kind of tuple too.
         result, status = result if type(result) is tuple else (result, self.status)
         if self.returns is None:
@@ -58,10 +59,16 @@ def endpoint(
     return lambda view: Endpoint(view, returns, status, others or {})
 
 
-def _lists_of(model: type[BaseModel]) -> set[str]:
+def _fields_of(model: TypeAdapter[Any]) -> dict[str, Any]:
+    """Return the schema of each field, by the name that a client uses."""
+    fields: dict[str, Any] = model.json_schema()["properties"]
+    return fields
+
+
+def _lists_in(model: TypeAdapter[Any]) -> set[str]:
     """Return the fields that may be named more than once."""
     return {
         name
-        for name, field in model.model_fields.items()
-        if any(get_origin(kind) is list for kind in (field.annotation, *get_args(field.annotation)))
+        for name, field in _fields_of(model).items()
+        if any(kind.get("type") == "array" for kind in [field, *field.get("anyOf", ())])
     }

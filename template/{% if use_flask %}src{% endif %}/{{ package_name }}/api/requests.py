@@ -22,7 +22,7 @@ class InvalidRequestError(Exception):
 
 
 def read_arguments(
-    types: dict[str, TypeAdapter[Any]], lists: set[str], path: dict[str, str]
+    types: dict[str, TypeAdapter[Any]], lists: set[str], headers: set[str], path: dict[str, str]
 ) -> dict[str, Any]:
     """Return what a view is called with; raises InvalidRequestError for all that is wrong."""
     received: dict[str, Any] = dict(path)
@@ -31,7 +31,10 @@ def read_arguments(
     if QUERY in types:
         received[QUERY] = _read_query(lists)
     if HEADER in types:
-        received[HEADER] = dict(request.headers)
+        # A header's name is the same in capitals, and not to a dictionary.
+        received[HEADER] = {
+            name: request.headers[name] for name in headers if name in request.headers
+        }
     arguments: dict[str, Any] = {}
     wrong: list[tuple[str, str]] = []
     for name, adapter in types.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -57,8 +58,10 @@ def document_of(app: Flask) -> Json:
     for operation in operations:
         described = _describe(operation, schemas, components)
         paths.setdefault(operation.path, {})[operation.method] = described
-    for name in {schema["$ref"] for key, schema in schemas.items() if key[1] in (QUERY, HEADER)}:
-        del components[name.removeprefix(SCHEMAS)]
+    # Parameters are described one by one; what describes them all at once may be a body, too.
+    for ref in {schema["$ref"] for key, schema in schemas.items() if key[1] in (QUERY, HEADER)}:
+        if json.dumps(ref) not in json.dumps([paths, components]):
+            del components[ref.removeprefix(SCHEMAS)]
     return {
         "openapi": "3.1.0",
         "info": {"title": app.name, "version": "0.1.0"},

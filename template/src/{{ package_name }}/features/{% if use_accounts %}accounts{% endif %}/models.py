@@ -6,11 +6,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, String, true
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from ...db.base import Base, HasId, HasTimestamps
 from ...db.idempotency import HasIdempotencyKey
 from ...db.types import enum_by_value
+from .emails import normalise_email
 
 
 class Role(StrEnum):
@@ -33,6 +34,10 @@ class User(HasId, HasTimestamps, Base):
         enum_by_value(Role), default=Role.VIEWER, server_default=Role.VIEWER
     )
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
+
+    @validates("email")
+    def _normalise(self, key: str, value: str) -> str:
+        return normalise_email(value)
 
 
 class File(HasIdempotencyKey, HasTimestamps, Base):

@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String, Text, text, true
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from ...db.base import Base, HasId, HasTimestamps
+from ...db.errors import InvalidValueError
 from ...db.idempotency import HasIdempotencyKey
 from ...db.types import JSONString, enum_by_value, utc_now
 from .errors import InvalidTransitionError
@@ -86,6 +87,18 @@ class Task(HasIdempotencyKey, HasTimestamps, Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
+
+    @validates("configuration", "result", "error")
+    def _check_object(self, key: str, value: Any) -> Any:
+        if value is not None and not isinstance(value, dict):
+            raise InvalidValueError(f"A task's {key} is an object of JSON.")
+        return value
+
+    @validates("tags")
+    def _check_tags(self, key: str, value: Any) -> Any:
+        if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+            raise InvalidValueError("A task's tags are a list of texts.")
+        return value
 
     def change_status(
         self,

@@ -18,7 +18,7 @@ Email = Annotated[
 ]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=128), Field(repr=False)]
 # What separates folders, controls a terminal or turns the direction of a text.
-REFUSED = r"/\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069"
+REFUSED = r"/\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # Nor is it of dots and blanks alone.
 Filename = Annotated[
     str, StringConstraints(max_length=255, pattern=rf"^[. ]*[^{REFUSED}. ][^{REFUSED}]*$")

@@ -36,7 +36,7 @@ Moment = Annotated[
 
 
 def refuse_unstorable(value: Any, depth: int = 1) -> Any:
-    """Return the JSON; raises a ValueError if a database would refuse or change it."""
+    """Return the JSON; raises a ValueError if a database would refuse it."""
     if depth > DEEPEST:
         raise ValueError(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
