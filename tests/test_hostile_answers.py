@@ -145,7 +145,7 @@ def holds(name: str, answer: str, file: str, text: str) -> None:
             (value,) = [node.value for node in tree.body if isinstance(node, ast.Assign)]
             assert ast.literal_eval(value) == answer
     elif file == "Makefile.jinja":
-        assert "\n\t$(BIN)/pytest\n" in text
+        assert "\n\t$(BIN)/pytest --numprocesses=auto" in text
 
 
 @pytest.mark.parametrize("name", TEXTS)
