@@ -22,7 +22,7 @@ async def create_user(
     uow: UnitOfWork, *, email: str, password: str, full_name: str, role: Role = Role.VIEWER
 ) -> User:
     """Store a new user; raises InvalidEmailError and EmailTakenError."""
-    user = User(email=normalise_email(email), full_name=full_name, role=role)
+    user = User(email=email, full_name=full_name, role=role)
     user.hashed_password = await hash_password(password)
     try:
         async with uow:
@@ -63,6 +63,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, changes: dict[str, Any]) -
     Raises NotFoundError, InvalidEmailError and EmailTakenError.
     """
     changes = changes.copy()
+    # Before the database is asked for anything.
     if "email" in changes:
         changes["email"] = normalise_email(changes["email"])
     if "password" in changes:
